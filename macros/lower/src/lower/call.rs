@@ -1,0 +1,118 @@
+//! Which frame a blocking call runs on.
+
+use super::Lowerer;
+use crate::blocking::{bare, is_camel};
+use crate::graph::CalleeId;
+use crate::refusal::Refusal;
+use crate::scope::Binding;
+use proc_macro2::{Ident, Literal, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::{Expr, Type, parse_quote};
+
+impl Lowerer<'_> {
+    /// The callee of a blocking call; `None` is an operation of `io`.
+    pub(super) fn callee(&mut self, call: &Expr) -> Result<Option<CalleeId>, (TokenStream, Refusal)> {
+        let frame = match call {
+            Expr::MethodCall(call) if self.blocking.is_io(&call.receiver) => return Ok(None),
+            Expr::MethodCall(call) => {
+                let ty = self.type_of(&call.receiver).ok_or_else(|| {
+                    (call.receiver.to_token_stream(), Refusal::Receiver(call.method.to_string()))
+                })?;
+                self.method(&ty, &call.method)?
+            }
+            Expr::Call(call) => self.function(&call.func)?,
+            _ => return Ok(None),
+        };
+        let text = frame.to_token_stream().to_string();
+        let known = self.callees.iter().position(|ty| ty.to_token_stream().to_string() == text);
+        Ok(Some(CalleeId(known.unwrap_or_else(|| {
+            self.callees.push(frame);
+            self.callees.len() - 1
+        }))))
+    }
+
+    /// The frame of `path(io, …)`: the type of the same path, or a method's.
+    fn function(&mut self, func: &Expr) -> Result<Type, (TokenStream, Refusal)> {
+        let refused = || (func.to_token_stream(), Refusal::Callee);
+        let Expr::Path(path) = bare(func) else { return Err(refused()) };
+        let segments = &path.path.segments;
+        let Some(last) = segments.last() else { return Err(refused()) };
+        if let Some(qself) = &path.qself {
+            if qself.position > 0 || segments.len() != 1 {
+                return Err(refused());
+            }
+            return self.method(&qself.ty, &last.ident);
+        }
+        if segments.len() == 1 {
+            if self.scope.get(&last.ident.to_string()).is_some() {
+                return Err(refused());
+            }
+            if self.signature.receiver.is_none() && last.ident == self.signature.name {
+                return Err((func.to_token_stream(), Refusal::Recursion(last.ident.to_string())));
+            }
+        }
+        if segments.len() > 1 && is_camel(&segments[segments.len() - 2].ident) {
+            let mut owner = path.path.clone();
+            owner.segments.pop();
+            owner.segments.pop_punct();
+            return self.method(&Type::Path(syn::TypePath { qself: None, path: owner }), &last.ident);
+        }
+        let path = &path.path;
+        Ok(parse_quote!(#path))
+    }
+
+    /// The frame of a method of `ty`.
+    fn method(&self, ty: &Type, method: &Ident) -> Result<Type, (TokenStream, Refusal)> {
+        let ty = self.signature.without_self(ty.clone());
+        if let Some(receiver) = &self.signature.receiver
+            && *method == self.signature.name
+            && ty == receiver.ty
+        {
+            return Err((method.to_token_stream(), Refusal::Recursion(method.to_string())));
+        }
+        Ok(method_frame(&ty, method))
+    }
+
+    /// The written type of a receiver: `self`, or a variable.
+    fn type_of(&self, receiver: &Expr) -> Option<Type> {
+        let Expr::Path(path) = bare(receiver) else { return None };
+        let name = path.path.get_ident()?;
+        if name == "self" {
+            return self.signature.receiver.as_ref().map(|receiver| receiver.ty.clone());
+        }
+        match self.scope.get(&name.to_string())? {
+            Binding::Frame(id) => Some(self.variables[id.0].ty.clone()),
+            Binding::Reference(index) => match &self.signature.parameters[index].ty {
+                Type::Reference(reference) => Some((*reference.elem).clone()),
+                _ => None,
+            },
+            Binding::Local | Binding::Lost | Binding::Refused => None,
+        }
+    }
+}
+
+/// `<ty as Method<HASH>>::Frame`.
+fn method_frame(ty: &Type, method: &Ident) -> Type {
+    let hash = Literal::u64_suffixed(hash(&method.to_string()));
+    let frame = quote_spanned!(method.span()=> Frame);
+    let path = quote!(<#ty as ::vk::rt::Method<#hash>>::#frame);
+    parse_quote!(#path)
+}
+
+/// FNV-1a, 64 bits: the name of a method as a const parameter.
+pub(crate) fn hash(name: &str) -> u64 {
+    const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+    const PRIME: u64 = 0x0000_0100_0000_01b3;
+    name.bytes().fold(OFFSET, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn hash_is_fnv_1a() {
+        // Test vectors of the algorithm's authors.
+        assert_eq!(super::hash(""), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(super::hash("a"), 0xaf63_dc4c_8601_ec8c);
+        assert_eq!(super::hash("foobar"), 0x8594_4171_f739_67e8);
+    }
+}

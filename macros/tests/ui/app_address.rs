@@ -1,0 +1,6 @@
+vk::vk_app! {
+    name: "echo",
+    listen: "localhost" => echo,
+}
+
+fn main() {}

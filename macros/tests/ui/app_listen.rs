@@ -1,0 +1,6 @@
+vk::vk_app! {
+    name: "echo",
+    listen: echo,
+}
+
+fn main() {}

@@ -1,0 +1,5 @@
+vk::vk_app! {
+    stdio: echo,
+}
+
+fn main() {}

@@ -1,0 +1,7 @@
+vk::vk_app! {
+    name: "echo",
+    name: "again",
+    stdio: echo,
+}
+
+fn main() {}

@@ -1,0 +1,10 @@
+use std::io;
+use vk::Io;
+
+#[vk::coroutine]
+#[test]
+fn f(io: &mut Io) -> io::Result<()> {
+    io.flush()
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+struct Session;
+
+#[vk::coroutine]
+impl Session {
+    fn f(&mut self) {}
+}
+
+fn main() {}

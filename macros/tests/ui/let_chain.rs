@@ -1,0 +1,22 @@
+use std::io;
+use vk::Io;
+
+#[vk::coroutine]
+fn other(io: &mut Io, _n: u32) -> io::Result<u32> {
+    io.flush()?;
+    Ok(1)
+}
+
+fn compute() -> u32 {
+    7
+}
+
+#[vk::coroutine]
+fn f(io: &mut Io) -> io::Result<()> {
+    if other(io, 1)? > 1 && other(io, 2)? > 1 && let Some(n) = Some(compute()) {
+        assert!(n > 1);
+    }
+    Ok(())
+}
+
+fn main() {}

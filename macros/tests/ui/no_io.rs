@@ -1,0 +1,6 @@
+#[vk::coroutine]
+fn f(n: u32) -> u32 {
+    n
+}
+
+fn main() {}

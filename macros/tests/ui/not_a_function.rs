@@ -1,0 +1,4 @@
+#[vk::coroutine]
+struct Frame;
+
+fn main() {}

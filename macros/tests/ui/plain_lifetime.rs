@@ -1,0 +1,6 @@
+#[derive(vk::Plain)]
+struct Name<'a> {
+    text: &'a str,
+}
+
+fn main() {}

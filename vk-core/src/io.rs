@@ -1,0 +1,258 @@
+//! The handle through which a coroutine works on its task, and the references into the micro-heap.
+//!
+//! This is one of the modules that turn spans into references. The facts they rest on:
+//! - the dispatcher hands out an [`Io`] only while the task's micro-heap is open, and takes it back before
+//!   it closes it ([`Io::new`]'s contract);
+//! - `Heap::ptr` checks that a span lies in the open micro-heap or in a block lent to it;
+//! - the allocator never hands out a byte twice, so the task, its two storages and its frame are disjoint.
+#![allow(unsafe_code)]
+
+use crate::task::{Nanos, Outcome, Task, Wait};
+use crate::rt::Coroutine;
+use crate::{Registry, bytes};
+use std::io;
+use std::mem::MaybeUninit;
+use std::ptr::NonNull;
+use std::slice;
+use std::task::Poll;
+use vk_heap::{Arena, BLOCK, Heap, Span};
+use vk_vectoring::{Ring, Vectoring};
+
+/// What the tasks of one worker share while they run.
+#[derive(Debug)]
+pub struct World {
+    /// The micro-heaps.
+    pub arena: Arena,
+    /// What time it is: read once per round of the worker, not per operation.
+    pub now: Nanos,
+    /// The coroutines that can be started.
+    pub registry: Registry,
+    /// How often tasks were resumed, and what came of it.
+    pub tally: Tally,
+    /// The open micro-heap, while one is.
+    heap: Option<Heap>,
+}
+
+/// Counts of what tasks did. When all have ended of themselves, each pause had its resume:
+/// `resumed == tasks + paused`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Tasks that were made.
+    pub tasks: u64,
+    /// Times that a task was run.
+    pub resumed: u64,
+    /// Times that it blocked.
+    pub paused: u64,
+    /// Times that it ended.
+    pub ended: u64,
+}
+
+impl World {
+    /// A world in which no micro-heap is open.
+    pub fn new(arena: Arena) -> World {
+        World { arena, now: 0, registry: Registry::default(), tally: Tally::default(), heap: None }
+    }
+
+    /// Makes `heap`, which is open, the one that operations and [`HeapBytes`](crate::HeapBytes) work in.
+    #[inline]
+    pub fn enter(&mut self, heap: Heap) {
+        self.heap = Some(heap);
+        bytes::enter(heap);
+    }
+
+    /// The micro-heap that was entered last.
+    ///
+    /// # Panics
+    /// If none was.
+    #[inline]
+    pub fn heap(&self) -> Heap {
+        self.heap.expect("a micro-heap is entered before a task of it runs")
+    }
+
+    /// Memory of the open micro-heap, or blocks lent to it.
+    pub fn allocate(&mut self, len: u32) -> Option<Span> {
+        let mut heap = self.heap();
+        heap.alloc(len).ok().or_else(|| self.arena.lend(heap.id(), len))
+    }
+
+    /// Gives back what [`allocate`](World::allocate) gave.
+    pub fn release(&mut self, span: Span) {
+        let mut heap = self.heap();
+        if heap.owns(span) { heap.free(span) } else { self.arena.give_back(heap.id(), span) }
+    }
+
+    /// Moves a ring to a whole block of the pool; false if there is none.
+    pub fn grow(&mut self, ring: &mut Ring, storage: &mut Span) -> bool {
+        let id = self.heap().id();
+        let Some(block) = self.arena.lend(id, BLOCK) else { return false };
+        self.rehouse(ring, storage, block);
+        true
+    }
+
+    /// Moves an empty ring to `size` bytes of the micro-heap, if it has as many.
+    pub fn shrink(&mut self, ring: &mut Ring, storage: &mut Span, size: u32) {
+        if let Ok(small) = self.heap().alloc(size) {
+            self.rehouse(ring, storage, small);
+        }
+    }
+
+    fn rehouse(&mut self, ring: &mut Ring, storage: &mut Span, new: Span) {
+        let heap = self.heap();
+        // SAFETY: the caller's exclusive references to a task's ring and its span make this the only user
+        // of the old storage; the new one was allocated just now.
+        unsafe { ring.over(bytes_of(&heap, *storage)).rehouse(bytes_of(&heap, new)) };
+        self.release(std::mem::replace(storage, new));
+    }
+}
+
+/// A coroutine's standard input and output.
+///
+/// In a coroutine every method blocks: it looks like a function that returns `io::Result<T>`, and the
+/// coroutine waits in it until it is done or the [deadline](Io::deadline) has passed. The signatures below
+/// say `Poll<io::Result<T>>`, since that is what the lowered code works with: `Pending` means that the
+/// operation must be called again with the same arguments when the task is resumed.
+#[derive(Debug)]
+pub struct Io {
+    task: NonNull<Task>,
+    world: NonNull<World>,
+}
+
+impl Io {
+    /// The handle on a task of the open micro-heap.
+    ///
+    /// # Safety
+    /// `task` is a task's record in `world`'s open micro-heap, which stays open, with nobody else referring
+    /// to the task, its rings' storages or `world`, as long as the handle is used.
+    #[inline]
+    pub unsafe fn new(task: NonNull<Task>, world: &mut World) -> Io {
+        Io { task, world: NonNull::from(world) }
+    }
+
+    #[inline]
+    pub(crate) fn task(&mut self) -> &mut Task {
+        // SAFETY: `new`'s contract; the reference lives no longer than the borrow of `self`.
+        unsafe { self.task.as_mut() }
+    }
+
+    #[inline]
+    pub(crate) fn world(&mut self) -> &mut World {
+        // SAFETY: `new`'s contract; `world` is not in the micro-heap, so it is disjoint from the task.
+        unsafe { self.world.as_mut() }
+    }
+
+    /// The receiving ring.
+    #[inline]
+    pub(crate) fn rx(&mut self) -> Vectoring<'_> {
+        let heap = self.world().heap();
+        let task = self.task();
+        // SAFETY: `new`'s contract makes this call the only user of the storage.
+        task.rx.over(unsafe { bytes_of(&heap, task.rx_storage) })
+    }
+
+    /// The sending ring.
+    #[inline]
+    pub(crate) fn tx(&mut self) -> Vectoring<'_> {
+        let heap = self.world().heap();
+        let task = self.task();
+        // SAFETY: as for `rx`.
+        task.tx.over(unsafe { bytes_of(&heap, task.tx_storage) })
+    }
+
+    /// The receiving and the sending ring.
+    #[inline]
+    pub(crate) fn rings(&mut self) -> (Vectoring<'_>, Vectoring<'_>) {
+        let heap = self.world().heap();
+        let task = self.task();
+        // SAFETY: as for `rx`; the two storages are different allocations.
+        unsafe {
+            (
+                task.rx.over(bytes_of(&heap, task.rx_storage)),
+                task.tx.over(bytes_of(&heap, task.tx_storage)),
+            )
+        }
+    }
+
+    /// The received bytes as one slice.
+    #[inline]
+    pub(crate) fn received(&mut self) -> &[u8] {
+        let heap = self.world().heap();
+        let task = self.task();
+        // SAFETY: as for `rx`.
+        let mut rx = task.rx.over(unsafe { bytes_of(&heap, task.rx_storage) });
+        let bytes: *const [u8] = rx.contiguous();
+        // SAFETY: the bytes lie in the storage, which outlives the borrow of `self`.
+        unsafe { &*bytes }
+    }
+
+    /// Moves the receiving ring to a whole block, if it is smaller; false if it remains so.
+    #[cold]
+    pub(crate) fn grow_rx(&mut self) -> bool {
+        let (task, world) = self.both();
+        task.rx.capacity() >= BLOCK as usize || world.grow(&mut task.rx, &mut task.rx_storage)
+    }
+
+    /// Moves the sending ring to a whole block, if it is smaller and there is one.
+    #[cold]
+    pub(crate) fn grow_tx(&mut self) {
+        let (task, world) = self.both();
+        if task.tx.capacity() < BLOCK as usize {
+            world.grow(&mut task.tx, &mut task.tx_storage);
+        }
+    }
+
+    /// Allocates and fills the frame of a coroutine to be spawned.
+    pub(crate) fn new_frame<C: Coroutine>(&mut self, args: C::Args) -> Option<Span> {
+        let span = self.world().allocate(size_of::<C>() as u32)?;
+        let frame = self.world().heap().ptr(span).cast::<MaybeUninit<C>>();
+        // SAFETY: allocated just now, large enough, aligned to 16 as `Entry::of` asserts is enough.
+        C::start(unsafe { &mut *frame.as_ptr() }, args);
+        Some(span)
+    }
+
+    #[inline]
+    fn both(&mut self) -> (&mut Task, &mut World) {
+        // SAFETY: `new`'s contract; the two are disjoint.
+        unsafe { (self.task.as_mut(), self.world.as_mut()) }
+    }
+
+    /// Writes down what the task waits for, unless its deadline has passed.
+    #[inline]
+    pub(crate) fn wait<T>(&mut self, wait: Wait) -> Poll<io::Result<T>> {
+        let now = self.world().now;
+        let task = self.task();
+        if now >= task.deadline {
+            task.progress = 0;
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        task.wait = wait;
+        Poll::Pending
+    }
+
+    /// Waits until `need` bytes are received, or the end is.
+    #[inline]
+    pub(crate) fn wait_received<T>(&mut self, need: u32) -> Poll<io::Result<T>> {
+        self.task().need = need;
+        self.wait(Wait::Received)
+    }
+
+    /// The outcome of what the dispatcher was asked for, once.
+    #[inline]
+    pub(crate) fn take_outcome(&mut self) -> Option<io::Result<Outcome>> {
+        match std::mem::replace(&mut self.task().outcome, Outcome::None) {
+            Outcome::None => None,
+            Outcome::Failed(errno) => Some(Err(io::Error::from_raw_os_error(errno))),
+            outcome => Some(Ok(outcome)),
+        }
+    }
+}
+
+/// The bytes of `span`, a ring's storage say.
+///
+/// # Safety
+/// The micro-heap is open, and nobody else refers to these bytes while the slice lives.
+#[inline]
+pub unsafe fn bytes_of<'a>(heap: &Heap, span: Span) -> &'a mut [u8] {
+    // SAFETY: `Heap::ptr` has checked that the span lies in memory of this micro-heap, which is mapped,
+    // initialised (a memfd reads as zeros) and open; the caller vouches for the rest.
+    unsafe { slice::from_raw_parts_mut(heap.ptr(span).as_ptr(), span.len() as usize) }
+}

@@ -1,0 +1,93 @@
+//! Time: sleeping, deadlines, turns.
+
+use crate::Io;
+use crate::task::{NEVER, Nanos, Wait};
+use std::io;
+use std::task::Poll::{self, Ready};
+use std::time::Duration;
+
+impl Io {
+    /// Waits for `time`.
+    ///
+    /// # Errors
+    /// `TimedOut` if the deadline comes earlier.
+    pub fn sleep(&mut self, time: Duration) -> Poll<io::Result<()>> {
+        let now = self.world().now;
+        let task = self.task();
+        if task.wake == NEVER {
+            task.wake = after(now, time);
+        }
+        if now < task.wake && now < task.deadline {
+            return self.wait(Wait::Wake);
+        }
+        let wake = std::mem::replace(&mut task.wake, NEVER);
+        if now < wake { Ready(Err(io::ErrorKind::TimedOut.into())) } else { Ready(Ok(())) }
+    }
+
+    /// Sets a time limit: from `limit` after now on, operations that would have to wait fail with
+    /// `TimedOut`, until the coroutine that called this returns. A limit that a caller has set and that
+    /// comes earlier stays in force; another call replaces this coroutine's own.
+    ///
+    /// # Errors
+    /// None.
+    pub fn deadline(&mut self, limit: Duration) -> Poll<io::Result<()>> {
+        let at = after(self.world().now, limit);
+        let task = self.task();
+        task.deadline = at.min(task.deadline);
+        Ready(Ok(()))
+    }
+
+    /// The deadline in force, for a coroutine that is about to set its own.
+    #[doc(hidden)]
+    pub fn deadline_mark(&mut self) -> Nanos {
+        self.task().deadline
+    }
+
+    /// Puts the caller's deadline back in force.
+    #[doc(hidden)]
+    pub fn deadline_restore(&mut self, mark: Nanos) {
+        self.task().deadline = mark;
+    }
+
+    /// Lets everybody else of the micro-process who can run do so first.
+    ///
+    /// # Errors
+    /// `TimedOut` after the deadline.
+    #[inline]
+    pub fn yield_now(&mut self) -> Poll<io::Result<()>> {
+        let task = self.task();
+        if task.progress == 0 {
+            task.progress = 1;
+            return self.wait(Wait::Turn);
+        }
+        task.progress = 0;
+        Ready(Ok(()))
+    }
+
+    /// Names a point between two pieces of work, where nothing is under way ("idle", between two requests):
+    /// a server that drains ends its connections where they wait at one. It holds until the next byte is
+    /// consumed or written.
+    ///
+    /// # Errors
+    /// None.
+    #[inline]
+    pub fn checkpoint(&mut self, name: &str) -> Poll<io::Result<()>> {
+        self.task().checkpoint = fnv1a(name);
+        Ready(Ok(()))
+    }
+}
+
+/// FNV-1a, 64 bits: a name as a number that is the same in every build.
+/// (Fowler, Noll, Vo: <https://datatracker.ietf.org/doc/draft-eastlake-fnv/>.)
+const fn fnv1a(name: &str) -> u64 {
+    let (bytes, mut hash, mut at) = (name.as_bytes(), 0xcbf2_9ce4_8422_2325_u64, 0);
+    while at < bytes.len() {
+        hash = (hash ^ bytes[at] as u64).wrapping_mul(0x0100_0000_01b3);
+        at += 1;
+    }
+    hash
+}
+
+fn after(now: Nanos, time: Duration) -> Nanos {
+    now.saturating_add(Nanos::try_from(time.as_nanos()).unwrap_or(NEVER))
+}

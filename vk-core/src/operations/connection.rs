@@ -1,0 +1,62 @@
+//! Connections: accepted, made, handed to a micro-process of their own.
+
+use crate::task::{Descriptor, Outcome, Request, Wait};
+use crate::{Entry, Io};
+use std::io;
+use std::net::SocketAddr;
+use std::task::Poll::{self, Ready};
+
+impl Io {
+    /// Waits for a connection of the listener that is this coroutine's source.
+    ///
+    /// # Errors
+    /// That of the listener; `TimedOut` after the deadline. Running out of descriptors or memory is not an
+    /// error: it waits until there are some.
+    pub fn accept(&mut self) -> Poll<io::Result<Descriptor>> {
+        match self.take_outcome() {
+            None => self.wait(Wait::Accept),
+            Some(outcome) => Ready(outcome.and_then(descriptor)),
+        }
+    }
+
+    /// Connects to `address` over TCP. The connection becomes a port of a coroutine that is
+    /// [spawned](Io::spawn) with it.
+    ///
+    /// # Errors
+    /// That of connect(2); `TimedOut` after the deadline.
+    pub fn connect(&mut self, address: SocketAddr) -> Poll<io::Result<Descriptor>> {
+        match self.take_outcome() {
+            None => {
+                self.task().request = Request::Connect(address);
+                self.wait(Wait::Connect)
+            }
+            Some(outcome) => Ready(outcome.and_then(descriptor)),
+        }
+    }
+
+    /// Hands `connection` to a new micro-process that runs the handler with this index, as soon as there
+    /// is room for one.
+    #[doc(hidden)]
+    pub fn start(&mut self, entry: u32, connection: Descriptor) -> Poll<io::Result<()>> {
+        match self.take_outcome() {
+            None => {
+                self.task().request = Request::Start { entry, connection };
+                self.wait(Wait::Start)
+            }
+            Some(outcome) => Ready(outcome.map(|_| ())),
+        }
+    }
+
+    /// The index of a handler, for [`start`](Io::start).
+    #[doc(hidden)]
+    pub fn entry_index(&mut self, entry: Entry) -> u32 {
+        self.world().registry.index(entry)
+    }
+}
+
+fn descriptor(outcome: Outcome) -> io::Result<Descriptor> {
+    match outcome {
+        Outcome::Descriptor(descriptor) => Ok(descriptor),
+        other => unreachable!("a connection was asked for, and {other:?} came of it"),
+    }
+}

@@ -1,0 +1,104 @@
+//! What lowered code stands on. Written by the macros, not by hand.
+#![allow(unsafe_code)]
+
+pub use crate::Io;
+pub use core::task::Poll;
+pub use vk_heap::Plain;
+
+use std::mem::{ManuallyDrop, MaybeUninit, needs_drop};
+
+/// A variable's place in a frame: written when its `let` runs, read in later segments.
+#[derive(Debug)]
+#[repr(transparent)]
+pub struct Slot<T: Plain>(MaybeUninit<T>);
+
+impl<T: Plain> Slot<T> {
+    const PLAIN: () = assert!(!needs_drop::<T>(), "a variable of a frame must not need `Drop`");
+
+    /// Initialises the variable.
+    #[inline(always)]
+    pub fn write(&mut self, value: T) -> &mut T {
+        let () = Self::PLAIN;
+        self.0.write(value)
+    }
+
+    /// The variable.
+    ///
+    /// # Safety
+    /// It has been written in this activation of the coroutine. The lowering's validator checks it for
+    /// every path.
+    #[inline(always)]
+    pub unsafe fn get(&mut self) -> &mut T {
+        // SAFETY: the caller's promise.
+        unsafe { self.0.assume_init_mut() }
+    }
+}
+
+// SAFETY: bytes of a plain type, or not yet any.
+unsafe impl<T: Plain> Plain for Slot<T> {}
+
+/// The frames of a coroutine's callees, in one place: only one callee is active at a time.
+#[repr(C)]
+pub union Overlay<A, B> {
+    first: ManuallyDrop<MaybeUninit<A>>,
+    rest: ManuallyDrop<MaybeUninit<B>>,
+}
+
+impl<A, B> Overlay<A, B> {
+    /// The first member.
+    ///
+    /// # Safety
+    /// Its fields are written before they are read: a frame's are, once it is entered.
+    #[inline(always)]
+    pub unsafe fn first(&mut self) -> &mut A {
+        // SAFETY: a frame is a program counter, written by `enter`, and slots, which may be uninitialised.
+        unsafe { (*self.first).assume_init_mut() }
+    }
+
+    /// The other members.
+    ///
+    /// # Safety
+    /// As for [`first`](Overlay::first).
+    #[inline(always)]
+    pub unsafe fn rest(&mut self) -> &mut B {
+        // SAFETY: as for `first`.
+        unsafe { (*self.rest).assume_init_mut() }
+    }
+}
+
+impl<A, B> std::fmt::Debug for Overlay<A, B> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Overlay")
+    }
+}
+
+/// A coroutine that can be started on its own: spawned, or set to a listener. The type is its frame.
+///
+/// Implemented by `#[coroutine]` for every coroutine whose parameters, beside `io`, are passed by value.
+pub trait Coroutine: Sized + 'static {
+    /// The parameters beside `io`.
+    type Args: Plain;
+    /// What it returns.
+    type Output;
+    /// Its path.
+    const NAME: &'static str;
+    /// Stores the arguments and sets the frame to the beginning.
+    fn start(frame: &mut MaybeUninit<Self>, args: Self::Args);
+    /// Runs until it blocks or ends.
+    fn resume(&mut self, io: &mut Io) -> Poll<Self::Output>;
+}
+
+/// Finds the frame of a method that is a coroutine, by the FNV-1a hash (64 bits) of the method's name.
+pub trait Method<const NAME: u64> {
+    /// The method's frame.
+    type Frame;
+}
+
+/// The program counter of a coroutine that has returned.
+pub const DONE: u32 = u32::MAX;
+
+/// A coroutine was resumed after it had returned: a mistake of the dispatcher.
+#[cold]
+pub fn resumed_after_end(name: &str) -> ! {
+    panic!("{name} was resumed after its end")
+}

@@ -1,0 +1,299 @@
+//! The plain record of one running coroutine.
+
+use crate::Plain;
+use std::io;
+use vk_heap::Span;
+use vk_vectoring::Ring;
+
+/// A point of monotonic time, or a length of it, in nanoseconds.
+pub type Nanos = u64;
+
+/// The point of time that never comes.
+pub const NEVER: Nanos = Nanos::MAX;
+
+/// An open descriptor of the worker: a socket, a listener, a pipe, a file.
+///
+/// The generation tells apart two descriptors that bore the same number one after the other, so a stale
+/// handle is an error and never somebody else's connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Descriptor {
+    /// The descriptor's number.
+    pub number: i32,
+    /// Which of the descriptors that bore this number.
+    pub generation: u32,
+}
+
+/// Where a ring leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Port {
+    /// Nowhere: reading finds the end, writing is an error.
+    Nothing,
+    /// To a descriptor of the worker.
+    Descriptor(Descriptor),
+    /// To the opposite ring of another task of the same micro-heap: an in-heap pipe.
+    Task(Span),
+}
+
+/// What a task that answered `Pending` waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Wait {
+    /// Nothing: it is running, or in the run queue.
+    Nothing,
+    /// That `need` bytes are received, or the end is.
+    Received,
+    /// That a byte can be put into the sending ring.
+    Space,
+    /// That the sending ring is empty.
+    Flushed,
+    /// That the sending ring is empty and the sending side is ended.
+    Shutdown,
+    /// That the reader has acknowledged the end of the message.
+    Hangup,
+    /// That `wake` has come.
+    Wake,
+    /// That everybody else who can run has run.
+    Turn,
+    /// That the task `request.task` has ended.
+    Join,
+    /// A connection of the listener that is the task's source.
+    Accept,
+    /// That the connection that was asked for stands.
+    Connect,
+    /// That the requested coroutine runs as a task of this micro-process.
+    Spawn,
+    /// That the requested handler runs as a micro-process of its own.
+    Start,
+    /// Nothing any more: it has ended; what it sent last may still be on its way.
+    Ended,
+}
+
+/// What comes of a [`Wait`] that the dispatcher serves: [`Accept`](Wait::Accept), [`Connect`](Wait::Connect),
+/// [`Spawn`](Wait::Spawn), [`Start`](Wait::Start), and a ring that could not grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Not yet known.
+    None,
+    /// A new descriptor.
+    Descriptor(Descriptor),
+    /// A new task, by the place of its record.
+    Task(Span),
+    /// Done, with nothing to hand over.
+    Done,
+    /// Failed, with an `errno`.
+    Failed(i32),
+}
+
+/// What a task asks of the dispatcher, beside what [`Wait`] says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Nothing.
+    None,
+    /// For [`Wait::Join`]: this task's end.
+    Join(Span),
+    /// For [`Wait::Connect`]: a connection to this address.
+    Connect(std::net::SocketAddr),
+    /// For [`Wait::Connect`]: the connection is on its way.
+    Connecting(Descriptor),
+    /// For [`Wait::Spawn`]: this coroutine, its frame already filled, between these two ends.
+    Spawn {
+        /// The coroutine's index in the registry.
+        entry: u32,
+        /// Its frame.
+        frame: Span,
+        /// Where its receiving ring leads.
+        source: crate::Source,
+        /// Where its sending ring leads.
+        sink: crate::Sink,
+    },
+    /// For [`Wait::Start`]: this handler on this connection.
+    Start {
+        /// The handler's index in the registry.
+        entry: u32,
+        /// The connection, which changes hands.
+        connection: Descriptor,
+    },
+}
+
+/// How far the end of a message has come on its way to the reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Mark {
+    /// No message ends here.
+    None,
+    /// The message ends where the ring does; the reader has not acknowledged it.
+    Here,
+    /// The reader has acknowledged the end (the writer's side only).
+    Acknowledged,
+}
+
+/// The plain record of one running coroutine: its rings, what it waits for, its frame.
+///
+/// Written by [`Io`](crate::Io)'s operations while the coroutine runs, and by the dispatcher while it does
+/// not.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Task {
+    /// The receiving ring.
+    pub rx: Ring,
+    /// The sending ring.
+    pub tx: Ring,
+    /// The receiving ring's storage.
+    pub rx_storage: Span,
+    /// The sending ring's storage.
+    pub tx_storage: Span,
+    /// Where received bytes come from.
+    pub source: Port,
+    /// Where sent bytes go to.
+    pub sink: Port,
+    /// What the task waits for.
+    pub wait: Wait,
+    /// Whether nothing more will be received.
+    pub rx_ended: bool,
+    /// Whether nothing more can be sent.
+    pub tx_ended: bool,
+    /// Whether the last receive filled its ring: a larger one will pay.
+    pub bulk: bool,
+    /// The end of a message among the received bytes, at the ring's tail.
+    pub rx_mark: Mark,
+    /// The end of a message that this task has sent.
+    pub tx_mark: Mark,
+    /// Bytes that [`Wait::Received`] waits for.
+    pub need: u32,
+    /// How far the operation under way has come: its own unit, 0 when none is.
+    pub progress: u64,
+    /// When blocking operations begin to fail.
+    pub deadline: Nanos,
+    /// When [`Wait::Wake`] ends.
+    pub wake: Nanos,
+    /// When the sink counts as stalled, if it takes no byte until then.
+    pub stall: Nanos,
+    /// `errno` of the source's failure, 0 when there is none.
+    pub rx_error: i32,
+    /// `errno` of the sink's failure, 0 when there is none.
+    pub tx_error: i32,
+    /// The hash of the checkpoint that the task stands at, 0 while it is at work.
+    pub checkpoint: u64,
+    /// What the task asks of the dispatcher.
+    pub request: Request,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// The coroutine's frame.
+    pub frame: Span,
+    /// The coroutine's index in the registry.
+    pub entry: u32,
+    /// Whether it ended with an error.
+    pub failed: bool,
+    /// The next task of the micro-process.
+    pub next: Span,
+    /// The next task of the run queue.
+    pub next_runnable: Span,
+}
+
+#[allow(unsafe_code)]
+mod plain {
+    //! Every field is plain: rings, spans, numbers, and enums of such.
+    use super::*;
+    // SAFETY: two integers.
+    unsafe impl Plain for Descriptor {}
+    // SAFETY: an enum of plain fields; no pointer, no `Drop`.
+    unsafe impl Plain for Port {}
+    // SAFETY: every field of the record is plain, as the list above shows.
+    unsafe impl Plain for Task {}
+}
+
+impl Task {
+    /// A task that is about to run `entry` with `frame`, its rings empty and leading nowhere.
+    pub fn new(entry: u32, frame: Span, rx_storage: Span, tx_storage: Span) -> Task {
+        Task {
+            rx: Ring::new(rx_storage.len()),
+            tx: Ring::new(tx_storage.len()),
+            rx_storage,
+            tx_storage,
+            source: Port::Nothing,
+            sink: Port::Nothing,
+            wait: Wait::Nothing,
+            rx_ended: false,
+            tx_ended: false,
+            bulk: false,
+            rx_mark: Mark::None,
+            tx_mark: Mark::None,
+            need: 0,
+            progress: 0,
+            deadline: NEVER,
+            wake: NEVER,
+            stall: NEVER,
+            rx_error: 0,
+            tx_error: 0,
+            checkpoint: 0,
+            request: Request::None,
+            outcome: Outcome::None,
+            frame,
+            entry,
+            failed: false,
+            next: Span::EMPTY,
+            next_runnable: Span::EMPTY,
+        }
+    }
+
+    /// Whether the received bytes end here: at the end of the stream, of a message, or at an error.
+    #[inline]
+    pub fn is_input_over(&self) -> bool {
+        self.rx_ended || self.rx_error != 0 || self.rx_mark == Mark::Here
+    }
+
+    /// Whether what the task waits for has come, as far as the task itself can tell.
+    ///
+    /// [`Wait::Join`] is up to the dispatcher, who knows the other task; it answers through
+    /// [`Task::outcome`].
+    #[inline]
+    pub fn is_ready(&self, now: Nanos) -> bool {
+        let come = match self.wait {
+            Wait::Nothing | Wait::Turn => true,
+            Wait::Received => self.rx.len() as u32 >= self.need || self.is_input_over(),
+            Wait::Space => !self.tx.is_full() || self.is_output_over(),
+            Wait::Flushed => self.tx.is_empty() || self.is_output_over(),
+            Wait::Shutdown => self.is_output_over(),
+            Wait::Hangup => self.tx_mark == Mark::Acknowledged || self.is_output_over(),
+            Wait::Wake => now >= self.wake,
+            Wait::Join | Wait::Accept | Wait::Connect | Wait::Spawn | Wait::Start => false,
+            Wait::Ended => return false,
+        };
+        come || self.outcome != Outcome::None || now >= self.deadline
+    }
+
+    /// Whether nothing more can be sent: the side is ended, or has failed.
+    #[inline]
+    pub fn is_output_over(&self) -> bool {
+        self.tx_ended || self.tx_error != 0
+    }
+
+    /// When the task is to be looked at again even if nothing happens.
+    #[inline]
+    pub fn next_time(&self) -> Nanos {
+        match self.wait {
+            Wait::Ended => self.stall,
+            Wait::Wake => self.wake.min(self.deadline).min(self.stall),
+            _ => self.deadline.min(self.stall),
+        }
+    }
+
+    /// The failure of the source, if there is one.
+    #[inline]
+    pub(crate) fn receive_error(&self) -> Option<io::Error> {
+        (self.rx_error != 0).then(|| io::Error::from_raw_os_error(self.rx_error))
+    }
+
+    /// The failure of the sink: an `errno`, or a broken pipe once the sending side is ended.
+    #[inline]
+    pub(crate) fn send_error(&self) -> Option<io::Error> {
+        if self.tx_error != 0 {
+            Some(io::Error::from_raw_os_error(self.tx_error))
+        } else if self.tx_ended {
+            Some(io::ErrorKind::BrokenPipe.into())
+        } else {
+            None
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! What the worker knows of its descriptors, by their numbers.
+//!
+//! Readiness is edge-triggered, so what an event said is kept here until a read or write finds it used up.
+
+use std::os::fd::RawFd;
+use vk_core::Descriptor;
+use vk_heap::HeapId;
+use vk_poll::Token;
+
+/// No descriptor: the end of an owner's list.
+pub const NONE: RawFd = -1;
+
+/// One descriptor's state.
+#[derive(Clone, Copy, Debug)]
+pub struct Known {
+    generation: u32,
+    /// The micro-process that it belongs to, while it is open.
+    pub owner: Option<HeapId>,
+    /// Whether reading may find something.
+    pub readable: bool,
+    /// Whether writing may find room.
+    pub writable: bool,
+    /// Whether the other end has ended its side: after the last byte comes the end, and no event tells.
+    pub closed: bool,
+    /// The next descriptor of the same owner.
+    pub next: RawFd,
+    /// Whether it was open when the process began (standard input, say): it is left open.
+    pub borrowed: bool,
+}
+
+/// The table: descriptors are small numbers, so they index it.
+#[derive(Debug, Default)]
+pub struct Descriptors(Vec<Known>);
+
+impl Descriptors {
+    /// Enters a descriptor that was just opened. It counts as ready until a system call says otherwise.
+    pub fn insert(&mut self, number: RawFd, owner: HeapId, next: RawFd, borrowed: bool) -> Descriptor {
+        let index = usize::try_from(number).expect("an open descriptor has a number");
+        if index >= self.0.len() {
+            let unknown = Known {
+                generation: 0,
+                owner: None,
+                readable: false,
+                writable: false,
+                closed: false,
+                next: NONE,
+                borrowed: false,
+            };
+            self.0.resize(index + 1, unknown);
+        }
+        let known = &mut self.0[index];
+        let generation = known.generation.wrapping_add(1);
+        *known = Known {
+            generation,
+            owner: Some(owner),
+            readable: true,
+            writable: true,
+            closed: false,
+            next,
+            borrowed,
+        };
+        Descriptor { number, generation }
+    }
+
+    /// The state of an open descriptor; none for a stale handle.
+    #[inline]
+    pub fn get(&mut self, descriptor: Descriptor) -> Option<&mut Known> {
+        let known = self.0.get_mut(usize::try_from(descriptor.number).ok()?)?;
+        (known.generation == descriptor.generation && known.owner.is_some()).then_some(known)
+    }
+
+    /// The state of the descriptor with this number, which the caller knows to be open.
+    ///
+    /// # Panics
+    /// If it never was.
+    #[inline]
+    pub fn by_number(&mut self, number: RawFd) -> &mut Known {
+        &mut self.0[number as usize]
+    }
+}
+
+/// The poller's name for a descriptor.
+#[inline]
+pub fn token(descriptor: Descriptor) -> Token {
+    Token(u64::from(descriptor.generation) << 32 | u64::from(descriptor.number as u32))
+}
+
+/// The descriptor that an event is about.
+#[inline]
+pub fn from_token(token: Token) -> Descriptor {
+    Descriptor { number: token.0 as u32 as i32, generation: (token.0 >> 32) as u32 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stale_handle_finds_nothing() {
+        let mut table = Descriptors::default();
+        let owner = HeapId::NONE;
+        let first = table.insert(7, owner, NONE, false);
+        assert!(table.get(first).is_some());
+        table.by_number(7).owner = None;
+        assert!(table.get(first).is_none());
+        let second = table.insert(7, owner, NONE, false);
+        assert!(table.get(first).is_none());
+        assert_eq!(table.get(second).unwrap().owner, Some(owner));
+        assert_eq!(from_token(token(second)), second);
+    }
+}

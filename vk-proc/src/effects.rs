@@ -1,0 +1,186 @@
+//! What a micro-process waits for outside: bytes, connections, other micro-processes.
+//!
+//! Each of these is tried once a round and never waits. What can't be done yet is left as it is; an event,
+//! a timer or room that has come free brings the micro-process back.
+
+use crate::process::{Process, RING};
+use crate::worker::Worker;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use vk_core::task::{NEVER, Outcome, Request};
+use vk_core::{Descriptor, Nanos, Port, Task};
+use vk_heap::{BLOCK, HeapId};
+use vk_poll::Backend;
+
+/// How long a sink may take no byte before it counts as broken.
+const SEND_STALL: Nanos = 30_000_000_000;
+
+impl<B: Backend> Worker<B> {
+    /// Fills the receiving ring from a descriptor, with one system call.
+    pub(crate) fn receive(&mut self, process: Process, task: &mut Task) {
+        if task.is_ready(self.world.now) {
+            return;
+        }
+        let Port::Descriptor(source) = task.source else { return };
+        let Some(known) = self.descriptors.get(source) else {
+            task.rx_error = libc::EBADF;
+            return;
+        };
+        if !known.readable {
+            task.rx_ended |= self.is_draining() && task.checkpoint != 0 && task.rx.is_empty();
+            return;
+        }
+        if task.bulk && task.rx.capacity() < BLOCK as usize {
+            self.world.grow(&mut task.rx, &mut task.rx_storage);
+        }
+        let mut rx = process.rx(task);
+        let mut bufs = rx.writable_io();
+        let room = bufs[0].len() + bufs[1].len();
+        let bufs = if bufs[1].is_empty() { &mut bufs[..1] } else { &mut bufs[..] };
+        match self.poller.read(source.number, bufs) {
+            Ok(0) => task.rx_ended = true,
+            Ok(count) => {
+                rx.produced(count);
+                // A short read has emptied a socket, unless the end waits behind the bytes. Of what was
+                // open before (a terminal hands out line by line) nothing is known.
+                known.readable = count == room || known.closed || known.borrowed;
+                task.bulk = count == room || count >= RING as usize;
+                self.stats.received += count as u64;
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                known.readable = false;
+                task.rx_ended |= self.is_draining() && task.checkpoint != 0 && task.rx.is_empty();
+            }
+            Err(error) => task.rx_error = errno(&error),
+        }
+    }
+
+    /// Sends what the sending ring holds, as far as the descriptor takes it.
+    pub(crate) fn send(&mut self, process: Process, task: &mut Task) {
+        let Port::Descriptor(sink) = task.sink else { return };
+        if task.tx.is_empty() || task.is_output_over() {
+            return;
+        }
+        let Some(known) = self.descriptors.get(sink) else {
+            task.tx_error = libc::EBADF;
+            return;
+        };
+        while known.writable && !task.tx.is_empty() {
+            let mut tx = process.tx(task);
+            let bufs = tx.readable_io();
+            let bufs = if bufs[1].is_empty() { &bufs[..1] } else { &bufs[..] };
+            match self.poller.write(sink.number, bufs) {
+                Ok(count) => {
+                    tx.consumed(count);
+                    task.stall = NEVER;
+                    self.stats.sent += count as u64;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => known.writable = false,
+                Err(error) => {
+                    task.tx_error = errno(&error);
+                    return;
+                }
+            }
+        }
+        let now = self.world.now;
+        if task.tx.is_empty() {
+            task.stall = NEVER;
+        } else if task.stall == NEVER {
+            task.stall = now + SEND_STALL;
+        } else if now >= task.stall {
+            task.tx_error = libc::ETIMEDOUT;
+        }
+    }
+
+    /// Accepts a connection, if there is room for its micro-process.
+    pub(crate) fn accept(&mut self, task: &mut Task, id: HeapId) {
+        let Port::Descriptor(listener) = task.source else {
+            task.outcome = Outcome::Failed(libc::ENOTSOCK);
+            return;
+        };
+        while task.outcome == Outcome::None {
+            if !self.descriptors.get(listener).is_some_and(|known| known.readable) {
+                return;
+            }
+            if !self.has_room() {
+                return self.starve(id, false);
+            }
+            match self.poller.accept(listener.number).and_then(|number| self.adopt(number, id, false)) {
+                Ok(connection) => task.outcome = Outcome::Descriptor(connection),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.descriptors.by_number(listener.number).readable = false;
+                }
+                Err(error) => match errno(&error) {
+                    // The connection failed before it was accepted: accept(2) says to try again.
+                    libc::ECONNABORTED | libc::EPROTO | libc::EPERM => {}
+                    mistake @ (libc::EBADF | libc::EINVAL | libc::ENOTSOCK | libc::EOPNOTSUPP) => {
+                        task.outcome = Outcome::Failed(mistake);
+                    }
+                    // EMFILE, ENFILE, ENOMEM, and whatever else the network has to tell: a listener is not
+                    // lost for it.
+                    _ => {
+                        tracing::debug!(%error, "connections wait");
+                        return self.starve(id, true);
+                    }
+                },
+            }
+        }
+    }
+
+    /// Begins a connection, and finds out what became of it.
+    pub(crate) fn connect(&mut self, task: &mut Task, id: HeapId) {
+        match task.request {
+            Request::Connect(address) => match self.begin_connection(address, id) {
+                Ok(connection) => task.request = Request::Connecting(connection),
+                Err(error) => task.outcome = Outcome::Failed(errno(&error)),
+            },
+            Request::Connecting(connection) => {
+                let Some(known) = self.descriptors.get(connection) else { return };
+                if !known.writable {
+                    return;
+                }
+                task.request = Request::None;
+                task.outcome = match self.poller.outcome(connection.number) {
+                    Ok(()) => Outcome::Descriptor(connection),
+                    Err(error) => {
+                        self.close(connection.number, id);
+                        Outcome::Failed(errno(&error))
+                    }
+                };
+            }
+            _ => {}
+        }
+    }
+
+    fn begin_connection(&mut self, address: SocketAddr, id: HeapId) -> io::Result<Descriptor> {
+        let number = self.poller.connect(&address)?;
+        let connection = self.adopt(number, id, false)?;
+        // Only an event says that it stands, or does not.
+        self.descriptors.by_number(number).writable = false;
+        Ok(connection)
+    }
+
+    /// Starts a micro-process on a connection that changes hands.
+    pub(crate) fn start(&mut self, process: Process, task: &mut Task, id: HeapId) {
+        let Request::Start { entry, connection } = task.request else { return };
+        let handler = self.world.registry.get(entry).expect("`Io::start` is given an index from the registry");
+        if self.descriptors.get(connection).is_none() {
+            task.outcome = Outcome::Failed(libc::EBADF);
+            return;
+        }
+        if !self.has_room() {
+            return self.starve(id, false);
+        }
+        let Ok(new) = self.create(handler) else { return self.starve(id, false) };
+        self.hand_over(connection.number, id, new);
+        let port = Port::Descriptor(connection);
+        self.begin(new, handler, port, port);
+        self.world.enter(process.heap());
+        (task.request, task.outcome) = (Request::None, Outcome::Done);
+    }
+}
+
+/// The `errno` of an error of a system call.
+fn errno(error: &io::Error) -> i32 {
+    error.raw_os_error().unwrap_or(libc::EIO)
+}

@@ -1,0 +1,36 @@
+//! Micro-processes: the worker that dispatches them, and what they ask of the world outside.
+//!
+//! ```text
+//!   keeper ──fork──► worker ─► poller ─► events
+//!                       │                  │
+//!                       ▼                  ▼
+//!                   runnable ◄──────── descriptors (readiness, by number)
+//!                       │
+//!                       ▼ dispatch
+//!                   micro-heap open ─ process: tasks, run queue, in-heap pipes
+//!                       │               ▲
+//!                       └── effects ────┘  receive, send, accept, connect, start
+//! ```
+//!
+//! Invariants:
+//! - one micro-heap is entered at a time, and no handler runs outside of a dispatch;
+//! - a blocked micro-process is always due for something: readiness not used up, a timer, room that comes
+//!   free, or another task of its own.
+
+extern crate vk_core as vk;
+
+pub mod board;
+mod descriptors;
+mod effects;
+mod faults;
+pub mod keeper;
+mod listener;
+mod panics;
+mod process;
+pub mod signals;
+pub mod socket;
+mod stats;
+mod worker;
+
+pub use stats::Stats;
+pub use worker::{Settings, Worker};

@@ -1,0 +1,417 @@
+//! A micro-process while its micro-heap is open: its tasks, its run queue, its in-heap pipes.
+//!
+//! ```text
+//! root ─► Process ─► Task ─► Task ─► …        every task of the micro-process, by `next`
+//!            └─ run queue ─► Task ─► …        those that can run, by `next_runnable`
+//! ```
+//!
+//! Everything here happens inside one micro-heap: no descriptor, no clock, no other micro-process.
+//!
+//! Invariants:
+//! - a task is in the run queue exactly if its wait is [`Wait::Nothing`] and it is not running;
+//! - a span in the record or in a task's links was allocated by [`Process::add_task`] and is freed only by
+//!   [`Process::remove_task`], which unlinks it everywhere first.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::ptr::NonNull;
+use std::task::Poll;
+use vk_core::io::bytes_of;
+use vk_core::rt::Coroutine;
+use vk_core::task::{Mark, Outcome, Request, Task};
+use vk_core::{Entry, Io, Nanos, Port, Sink, Source, Wait, World};
+use vk_heap::{Heap, Span};
+use vk_vectoring::{Vectoring, exchange};
+
+/// Bytes of a ring while it is small: two of them, the records and a frame fit a page of 4 KiB.
+pub const RING: u32 = 1024;
+
+/// Resumes per dispatch, so that a coroutine which never blocks cannot starve other micro-processes.
+const TURNS: u32 = 1024;
+
+/// The record at the micro-heap's root.
+#[repr(C)]
+struct Record {
+    /// The task that the micro-process began with, and ends with.
+    main: Span,
+    /// The first of all tasks.
+    tasks: Span,
+    /// Both ends of the run queue.
+    head: Span,
+    tail: Span,
+}
+
+/// An open micro-process.
+#[derive(Clone, Copy)]
+pub struct Process {
+    heap: Heap,
+    record: NonNull<Record>,
+}
+
+impl Process {
+    /// Makes the open micro-heap that `world` entered a micro-process that will run `handler` between
+    /// `source` and `sink`. None if the micro-heap has no room.
+    pub fn create(world: &mut World, handler: Entry, source: Port, sink: Port) -> Option<Process> {
+        // SAFETY: `build` allocates the frame with the entry's size.
+        Process::build(world, handler, |frame| unsafe { handler.start(frame) }, source, sink)
+    }
+
+    fn build(
+        world: &mut World,
+        entry: Entry,
+        start: impl FnOnce(NonNull<u8>),
+        source: Port,
+        sink: Port,
+    ) -> Option<Process> {
+        let mut heap = world.heap();
+        let root = heap.alloc(size_of::<Record>() as u32).ok()?;
+        heap.set_root(root);
+        let record = heap.ptr(root).cast::<Record>();
+        let empty = Record { main: Span::EMPTY, tasks: Span::EMPTY, head: Span::EMPTY, tail: Span::EMPTY };
+        // SAFETY: allocated just now, with the record's size, aligned to 16.
+        unsafe { record.write(empty) };
+        let mut process = Process { heap, record };
+        let frame = world.allocate(entry.frame_size().max(1))?;
+        start(heap.ptr(frame));
+        let index = world.registry.index(entry);
+        let main = process.add_task(world, index, frame, source, sink)?;
+        process.record().main = main;
+        Some(process)
+    }
+
+    /// As [`create`](Process::create), for a coroutine with arguments.
+    pub fn create_with<C: Coroutine<Output = io::Result<()>>>(
+        world: &mut World,
+        args: C::Args,
+        source: Port,
+        sink: Port,
+    ) -> Option<Process> {
+        let start = |frame: NonNull<u8>| {
+            // SAFETY: `build` allocates the frame with the entry's size.
+            C::start(unsafe { frame.cast::<MaybeUninit<C>>().as_mut() }, args);
+        };
+        Process::build(world, Entry::of::<C>(), start, source, sink)
+    }
+
+    /// The micro-process of an open micro-heap.
+    #[inline]
+    pub fn of(heap: Heap) -> Process {
+        Process { heap, record: heap.ptr(heap.root()).cast() }
+    }
+
+    #[inline]
+    fn record(&mut self) -> &mut Record {
+        // SAFETY: `build` wrote it; no other reference to it exists, for `record` is called only here and
+        // its result never kept across another call.
+        unsafe { self.record.as_mut() }
+    }
+
+    /// Its micro-heap.
+    #[inline]
+    pub fn heap(self) -> Heap {
+        self.heap
+    }
+
+    /// A task's record.
+    #[inline]
+    pub fn task<'a>(self, task: Span) -> &'a mut Task {
+        // SAFETY: the span comes from this micro-process's links (the module's invariant). Callers hold one
+        // task's reference at a time, or two of different tasks, and none while a coroutine runs.
+        unsafe { self.heap.ptr(task).cast::<Task>().as_mut() }
+    }
+
+    /// The task that the micro-process began with.
+    #[inline]
+    pub fn main(mut self) -> Span {
+        self.record().main
+    }
+
+    /// The first task; the others follow by [`Task::next`].
+    #[inline]
+    pub fn first(mut self) -> Span {
+        self.record().tasks
+    }
+
+    /// Whether a task can run.
+    #[inline]
+    pub fn is_runnable(mut self) -> bool {
+        !self.record().head.is_empty()
+    }
+
+    /// A task's receiving ring.
+    #[inline]
+    pub fn rx<'a>(self, task: &'a mut Task) -> Vectoring<'a> {
+        // SAFETY: the task's own storage, in its open micro-heap; the task's reference guards it.
+        task.rx.over(unsafe { bytes_of(&self.heap, task.rx_storage) })
+    }
+
+    /// A task's sending ring.
+    #[inline]
+    pub fn tx<'a>(self, task: &'a mut Task) -> Vectoring<'a> {
+        // SAFETY: as for `rx`.
+        task.tx.over(unsafe { bytes_of(&self.heap, task.tx_storage) })
+    }
+
+    /// Adds a task, ready to run.
+    pub fn add_task(
+        &mut self,
+        world: &mut World,
+        entry: u32,
+        frame: Span,
+        source: Port,
+        sink: Port,
+    ) -> Option<Span> {
+        let span = world.allocate(size_of::<Task>() as u32)?;
+        let (rx, tx) = (world.allocate(RING)?, world.allocate(RING)?);
+        let next = std::mem::replace(&mut self.record().tasks, span);
+        let rx_ended = source == Port::Nothing;
+        let tx_ended = sink == Port::Nothing;
+        let task = Task { source, sink, rx_ended, tx_ended, next, ..Task::new(entry, frame, rx, tx) };
+        // SAFETY: allocated just now, with the task's size, aligned to 16.
+        unsafe { self.heap.ptr(span).cast::<Task>().write(task) };
+        self.enqueue(span);
+        world.tally.tasks += 1;
+        Some(span)
+    }
+
+    /// Puts a task that is not in the run queue at its end.
+    #[inline]
+    fn enqueue(&mut self, span: Span) {
+        let task = self.task(span);
+        task.wait = Wait::Nothing;
+        task.next_runnable = Span::EMPTY;
+        let tail = std::mem::replace(&mut self.record().tail, span);
+        if self.record().head.is_empty() {
+            self.record().head = span;
+        } else {
+            self.task(tail).next_runnable = span;
+        }
+    }
+
+    /// Puts a blocked task into the run queue if what it waits for has come.
+    #[inline]
+    pub fn wake(&mut self, span: Span, now: Nanos) {
+        let task = self.task(span);
+        if task.wait != Wait::Nothing && task.is_ready(now) {
+            self.enqueue(span);
+        }
+    }
+
+    /// Runs tasks until none can, or they had their turns. Effects outside are up to the caller.
+    ///
+    /// # Panics
+    /// If a coroutine does.
+    pub fn run(&mut self, world: &mut World) {
+        for _ in 0..TURNS {
+            let span = self.record().head;
+            if span.is_empty() {
+                return;
+            }
+            self.record().head = self.task(span).next_runnable;
+            self.resume(world, span);
+            self.settle(world, span);
+        }
+    }
+
+    fn resume(&mut self, world: &mut World, span: Span) {
+        let (entry, frame) = (self.task(span).entry, self.task(span).frame);
+        let entry = world.registry.get(entry).expect("tasks are made with an index from the registry");
+        world.tally.resumed += 1;
+        // SAFETY: the micro-heap is open and entered, and no reference into it is alive here.
+        let mut io = unsafe { Io::new(self.heap.ptr(span).cast(), world) };
+        // SAFETY: `build` and `Io::spawn` store a frame of this very entry, started; one task runs at a time.
+        match unsafe { entry.resume(self.heap.ptr(frame), &mut io) } {
+            Poll::Pending => world.tally.paused += 1,
+            Poll::Ready(result) => {
+                world.tally.ended += 1;
+                let task = self.task(span);
+                task.wait = Wait::Ended;
+                task.failed = result.is_err();
+                if let Err(error) = result {
+                    tracing::debug!(coroutine = entry.name(), %error, "ended with an error");
+                }
+            }
+        }
+    }
+
+    /// After a task has run, or its rings have changed: moves bytes through its pipes, serves what it asks
+    /// of its own micro-process, and wakes whom that concerns.
+    pub fn settle(&mut self, world: &mut World, span: Span) {
+        let now = world.now;
+        if let Port::Task(reader) = self.task(span).sink {
+            self.pump(span, reader, now);
+        }
+        if let Port::Task(writer) = self.task(span).source {
+            self.pump(writer, span, now);
+        }
+        match self.task(span).wait {
+            Wait::Spawn => self.spawn(world, span),
+            Wait::Join => self.join(world, span),
+            Wait::Ended => self.wake_joiner(world, span),
+            _ => {}
+        }
+        self.wake(span, now);
+    }
+
+    /// Moves bytes, and the end, from the writer's sending ring to the reader's receiving ring.
+    fn pump(&mut self, writer: Span, reader: Span, now: Nanos) {
+        let (w, r) = (self.task(writer), self.task(reader));
+        if r.wait == Wait::Ended && w.tx_error == 0 && !w.tx_ended {
+            w.tx_error = libc::EPIPE;
+        }
+        if r.rx_mark == Mark::Acknowledged {
+            r.rx_mark = Mark::None;
+            w.tx_mark = Mark::Acknowledged;
+        }
+        if r.rx_mark == Mark::None && exchange(&mut r.rx, &mut w.tx) > 0 {
+            std::mem::swap(&mut r.rx_storage, &mut w.tx_storage);
+        } else if r.rx_mark == Mark::None {
+            self.rx(r).splice(&mut self.tx(w), usize::MAX);
+        }
+        if w.tx.is_empty() {
+            if w.tx_mark == Mark::Here {
+                r.rx_mark = Mark::Here;
+            }
+            w.tx_ended |= matches!(w.wait, Wait::Shutdown | Wait::Ended);
+            r.rx_ended |= w.tx_ended;
+        }
+        self.wake(writer, now);
+        self.wake(reader, now);
+    }
+
+    /// Serves [`Wait::Spawn`].
+    fn spawn(&mut self, world: &mut World, parent: Span) {
+        let Request::Spawn { entry, frame, source, sink } = self.task(parent).request else { return };
+        let p = self.task(parent);
+        p.request = Request::None;
+        let from = match source {
+            Source::Nothing => Port::Nothing,
+            Source::Descriptor(descriptor) => Port::Descriptor(descriptor),
+            Source::Parent => Port::Task(parent),
+            Source::Inherit => p.source,
+        };
+        let to = match sink {
+            Sink::Nothing => Port::Nothing,
+            Sink::Descriptor(descriptor) => Port::Descriptor(descriptor),
+            Sink::Parent => Port::Task(parent),
+            Sink::Inherit => p.sink,
+        };
+        let Some(child) = self.add_task(world, entry, frame, from, to) else {
+            world.release(frame);
+            p.outcome = Outcome::Failed(libc::ENOMEM);
+            return;
+        };
+        let c = self.task(child);
+        if source == Source::Inherit {
+            // The received bytes go along with their storage; the child's empty one comes back.
+            std::mem::swap(&mut c.rx, &mut p.rx);
+            std::mem::swap(&mut c.rx_storage, &mut p.rx_storage);
+            (c.rx_ended, c.rx_error, c.bulk) = (p.rx_ended, p.rx_error, p.bulk);
+            if let Port::Task(writer) = from {
+                self.task(writer).sink = Port::Task(child);
+            }
+            (p.source, p.rx_ended) = (Port::Nothing, true);
+        }
+        if sink == Sink::Inherit {
+            std::mem::swap(&mut c.tx, &mut p.tx);
+            std::mem::swap(&mut c.tx_storage, &mut p.tx_storage);
+            (c.tx_ended, c.tx_error) = (p.tx_ended, p.tx_error);
+            if let Port::Task(reader) = to {
+                self.task(reader).source = Port::Task(child);
+            }
+            (p.sink, p.tx_ended) = (Port::Nothing, true);
+        }
+        if source == Source::Parent {
+            (p.sink, p.tx_ended, p.tx_error) = (Port::Task(child), false, 0);
+        }
+        if sink == Sink::Parent {
+            (p.source, p.rx_ended, p.rx_error) = (Port::Task(child), false, 0);
+        }
+        p.outcome = Outcome::Task(child);
+    }
+
+    /// Serves [`Wait::Join`].
+    fn join(&mut self, world: &mut World, span: Span) {
+        let Request::Join(child) = self.task(span).request else { return };
+        let c = self.task(child);
+        if c.wait != Wait::Ended || !(c.tx.is_empty() || c.is_output_over()) {
+            return;
+        }
+        let outcome = if c.failed { Outcome::Failed(libc::ECHILD) } else { Outcome::Done };
+        self.remove_task(world, child);
+        self.task(span).request = Request::None;
+        self.task(span).outcome = outcome;
+        self.wake(span, world.now);
+    }
+
+    /// A task has ended, or sent its last bytes: wakes who waits for that.
+    pub fn wake_joiner(&mut self, world: &mut World, ended: Span) {
+        let mut span = self.first();
+        while !span.is_empty() {
+            let task = self.task(span);
+            if task.wait == Wait::Join && task.request == Request::Join(ended) {
+                return self.join(world, span);
+            }
+            span = task.next;
+        }
+    }
+
+    /// Takes an ended task out of the micro-process and frees its memory.
+    fn remove_task(&mut self, world: &mut World, gone: Span) {
+        let mut previous = Span::EMPTY;
+        let mut span = self.first();
+        while !span.is_empty() {
+            let task = self.task(span);
+            let next = task.next;
+            if span == gone {
+                match previous.is_empty() {
+                    true => self.record().tasks = next,
+                    false => self.task(previous).next = next,
+                }
+            } else {
+                previous = span;
+                if task.source == Port::Task(gone) {
+                    (task.source, task.rx_ended) = (Port::Nothing, true);
+                }
+                if task.sink == Port::Task(gone) {
+                    (task.sink, task.tx_ended) = (Port::Nothing, true);
+                }
+                self.wake(span, world.now);
+            }
+            span = next;
+        }
+        let task = self.task(gone);
+        let spans = [task.rx_storage, task.tx_storage, task.frame, gone];
+        for span in spans {
+            world.release(span);
+        }
+    }
+
+    /// The earliest time at which a task is to be looked at.
+    pub fn next_time(self) -> Nanos {
+        let mut next = Nanos::MAX;
+        let mut span = self.first();
+        while !span.is_empty() {
+            let task = self.task(span);
+            next = next.min(task.next_time());
+            span = task.next;
+        }
+        next
+    }
+
+    /// Gives lent rings that are empty back to the pool.
+    pub fn shrink(self, world: &mut World) {
+        let mut span = self.first();
+        while !span.is_empty() {
+            let task = self.task(span);
+            if task.rx.capacity() > RING as usize && task.rx.is_empty() {
+                world.shrink(&mut task.rx, &mut task.rx_storage, RING);
+            }
+            if task.tx.capacity() > RING as usize && task.tx.is_empty() {
+                world.shrink(&mut task.tx, &mut task.tx_storage, RING);
+            }
+            span = task.next;
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Signals, as events of a descriptor.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+/// Signals that a worker and its keeper act on.
+const HANDLED: [i32; 3] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
+
+fn set(signals: &[i32]) -> libc::sigset_t {
+    let mut set = MaybeUninit::uninit();
+    // SAFETY: sigemptyset initialises the set, sigaddset adds valid numbers to it.
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        for &signal in signals {
+            libc::sigaddset(set.as_mut_ptr(), signal);
+        }
+        set.assume_init()
+    }
+}
+
+/// Blocks the signals that the process acts on, and ignores SIGPIPE: a broken pipe is an error of a write.
+///
+/// To be called before any thread is started, since a thread inherits what is blocked.
+///
+/// # Errors
+/// None that pthread_sigmask(3) documents for these arguments.
+pub fn block() -> io::Result<()> {
+    // SAFETY: a valid signal, which is ignored from now on: no handler runs.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+    mask(&HANDLED)
+}
+
+/// Blocks one more signal.
+///
+/// # Errors
+/// As [`block`].
+pub(crate) fn block_also(signal: i32) -> io::Result<()> {
+    mask(&[signal])
+}
+
+fn mask(signals: &[i32]) -> io::Result<()> {
+    // SAFETY: a valid set; the former mask is not asked for.
+    match unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &set(signals), std::ptr::null_mut()) } {
+        0 => Ok(()),
+        errno => Err(io::Error::from_raw_os_error(errno)),
+    }
+}
+
+/// A descriptor that is readable when one of the blocked signals, or of `more`, has come: signalfd(2).
+///
+/// # Errors
+/// Those of signalfd(2): EMFILE, ENFILE, ENOMEM.
+pub fn descriptor(more: &[i32]) -> io::Result<OwnedFd> {
+    let signals = [&HANDLED[..], more].concat();
+    // SAFETY: a valid set, and -1 asks for a new descriptor, which nobody else owns.
+    unsafe {
+        match libc::signalfd(-1, &set(&signals), libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) {
+            -1 => Err(io::Error::last_os_error()),
+            number => Ok(OwnedFd::from_raw_fd(number)),
+        }
+    }
+}
+
+/// The next signal that has come.
+pub fn next(descriptor: &OwnedFd) -> Option<i32> {
+    let mut info = MaybeUninit::<libc::signalfd_siginfo>::uninit();
+    let size = size_of_val(&info);
+    // SAFETY: a buffer of the size that signalfd(2) asks for; it is whole once read returns that size.
+    unsafe {
+        let count = libc::read(descriptor.as_raw_fd(), info.as_mut_ptr().cast(), size);
+        (count == size as isize).then(|| info.assume_init().ssi_signo as i32)
+    }
+}

@@ -1,0 +1,518 @@
+//! The whole worker on the simulator: one thread, no kernel, a virtual clock, and faults by seed.
+#![allow(missing_docs)]
+
+extern crate vk_core as vk;
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+use vk_core::rt::Coroutine;
+use vk_core::{Child, Descriptor, Entry, HeapBytes, Io, Line, Sink, Source};
+use vk_heap::{Arena, Config, Guard};
+use vk_poll::{Faults, Peer, Sim};
+use vk_proc::board::Board;
+use vk_proc::{Settings, Worker};
+
+const GUARDS: [Guard; 4] = [Guard::Strict, Guard::Epoch(2), Guard::Epoch(1024), Guard::Off];
+
+fn worker(sim: &Sim, guard: Guard, max_procs: u32) -> Worker<Sim> {
+    let board = Box::leak(Box::new(Board::new(1).unwrap()));
+    let config = Config { heaps: max_procs, heap_size: 8192, pool_blocks: 64, guard };
+    let settings = Settings { max_procs, board: (board, 0) };
+    Worker::new(Arena::new(&config).unwrap(), sim.clone(), None, settings).unwrap()
+}
+
+/// Runs until nothing is left to do.
+fn settle(worker: &mut Worker<Sim>) {
+    if let Err(error) = worker.run() {
+        assert_eq!(error.raw_os_error(), Some(libc::EDEADLK), "{error}");
+    }
+}
+
+/// Runs one handler on one stream, which is given `input` and its end; returns what it answers.
+fn answer<C: Coroutine<Args = (), Output = io::Result<()>>>(input: &[u8]) -> Vec<u8> {
+    let sim = Sim::new(1, Faults::NONE);
+    let mut worker = worker(&sim, Guard::Strict, 4);
+    let (stream, peer) = sim.stream();
+    worker.start_on(Entry::handler::<C>(), stream, stream).unwrap();
+    peer.send(input);
+    peer.shutdown();
+    settle(&mut worker);
+    assert_eq!(worker.stats().live, 0, "it is done");
+    worker.check_conservation().unwrap();
+    peer.recv()
+}
+
+#[vk::coroutine]
+fn echo(io: &mut Io) -> io::Result<()> {
+    let mut line: Line<100> = Line::new();
+    while io.read_line(&mut line)? {
+        io.write_all(&line)?;
+    }
+    Ok(())
+}
+
+#[vk::coroutine]
+fn forwarder(io: &mut Io) -> io::Result<()> {
+    io.forward(u64::MAX)?;
+    Ok(())
+}
+
+/// A client that sends `data` piece by piece, and what it got back.
+struct Client {
+    peer: Peer,
+    data: Vec<u8>,
+    sent: usize,
+    received: Vec<u8>,
+    closed: bool,
+}
+
+impl Client {
+    fn new(peer: Peer, data: Vec<u8>) -> Client {
+        Client { peer, data, sent: 0, received: Vec::new(), closed: false }
+    }
+
+    /// Sends the next piece, takes what there is; false once there is nothing to do.
+    fn act(&mut self, piece: usize) -> bool {
+        let got = self.peer.recv();
+        self.received.extend_from_slice(&got);
+        if self.sent < self.data.len() {
+            let end = self.data.len().min(self.sent + piece);
+            let taken = self.peer.send(&self.data[self.sent..end]);
+            self.sent += taken;
+            return taken + got.len() > 0;
+        }
+        if !self.closed {
+            self.closed = true;
+            self.peer.shutdown();
+            return true;
+        }
+        !got.is_empty()
+    }
+}
+
+/// Bytes that look random, from a seed.
+fn noise(seed: u64, len: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    (0..len)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 32) as u8
+        })
+        .collect()
+}
+
+/// Serves `clients` clients with `handler`, on a world with `faults`; returns what each got back.
+fn serve(
+    handler: Entry,
+    seed: u64,
+    faults: Faults,
+    (guard, max_procs): (Guard, u32),
+    clients: Vec<Vec<u8>>,
+) -> Vec<Vec<u8>> {
+    let sim = Sim::new(seed, faults);
+    let mut worker = worker(&sim, guard, max_procs);
+    let listener = sim.listen();
+    worker.listen(listener, handler).unwrap();
+    let count = clients.len() as u64;
+    let clients: Vec<_> = clients.into_iter().map(|data| Client::new(sim.connect(listener), data)).collect();
+    let clients = Rc::new(RefCell::new(clients));
+    let theirs = clients.clone();
+    let mut pieces = noise(seed, 4096).into_iter().cycle();
+    sim.drive(move |_| {
+        let mut busy = false;
+        for client in theirs.borrow_mut().iter_mut() {
+            busy |= client.act(usize::from(pieces.next().unwrap()) * 8 + 1);
+        }
+        busy
+    });
+    settle(&mut worker);
+    assert_eq!(worker.stats().started, count + 1, "each client had its micro-process");
+    assert_eq!(worker.stats().live, 1, "only the listener is left");
+    worker.drain();
+    settle(&mut worker);
+    worker.check_conservation().unwrap();
+    assert_eq!(sim.descriptors(), 0, "every descriptor is closed");
+    let clients = clients.borrow();
+    clients.iter().map(|client| client.received.clone()).collect()
+}
+
+fn seeds() -> std::ops::Range<u64> {
+    let count = std::env::var("VK_SEEDS").map_or(12, |count| count.parse().expect("VK_SEEDS is a number"));
+    0..count
+}
+
+#[test]
+fn lines_come_back_whatever_goes_wrong() {
+    for seed in seeds() {
+        for guard in GUARDS {
+            let data: Vec<Vec<u8>> = (0..20)
+                .map(|client| (0..50).flat_map(|n| format!("{client}: line {n} of {seed}\n").into_bytes()).collect())
+                .collect();
+            let faults = if seed % 4 == 0 { Faults::NONE } else { Faults::ALL };
+            let back = serve(Entry::handler::<echo>(), seed, faults, (guard, 64), data.clone());
+            assert_eq!(back, data, "seed {seed}, guard {guard}");
+        }
+    }
+}
+
+#[test]
+fn streams_come_back_through_lent_rings() {
+    for seed in seeds() {
+        let data: Vec<Vec<u8>> = (0..8).map(|client| noise(seed * 8 + client, 150_000)).collect();
+        let back = serve(Entry::handler::<forwarder>(), seed, Faults::ALL, (Guard::Epoch(4), 64), data.clone());
+        for (client, (back, data)) in back.iter().zip(&data).enumerate() {
+            let wrong = back.iter().zip(data).position(|(a, b)| a != b);
+            assert_eq!((back.len(), wrong), (data.len(), None), "seed {seed}, client {client}");
+        }
+    }
+}
+
+#[test]
+fn more_clients_than_micro_processes_are_served_in_turn() {
+    let data: Vec<Vec<u8>> = (0..100).map(|client| format!("{client}\n").into_bytes()).collect();
+    for faults in [Faults::NONE, Faults::ALL] {
+        let back = serve(Entry::handler::<echo>(), 7, faults, (Guard::Strict, 5), data.clone());
+        assert_eq!(back, data);
+    }
+}
+
+#[test]
+fn running_out_of_descriptors_delays_connections_only() {
+    let faults = Faults { no_descriptor: 60, ..Faults::NONE };
+    let data: Vec<Vec<u8>> = (0..100).map(|client| format!("{client}\n").into_bytes()).collect();
+    let back = serve(Entry::handler::<echo>(), 3, faults, (Guard::Strict, 500), data.clone());
+    assert_eq!(back, data);
+}
+
+/// An operation that fails, whichever it is, may cost one connection and never the worker.
+#[test]
+fn any_operation_may_fail() {
+    for operation in 1..120 {
+        for errno in [libc::EIO, libc::ECONNRESET, libc::ENOMEM] {
+            let sim = Sim::new(operation, Faults::NONE);
+            let mut worker = worker(&sim, Guard::Strict, 16);
+            let listener = sim.listen();
+            worker.listen(listener, Entry::handler::<echo>()).unwrap();
+            let peers: Vec<_> = (0..10).map(|_| sim.connect(listener)).collect();
+            for peer in &peers {
+                peer.send(b"one\ntwo\n");
+                peer.shutdown();
+            }
+            sim.fail_at(sim.operations() + operation, errno);
+            match worker.run() {
+                Err(error) if error.raw_os_error() == Some(libc::EDEADLK) => {}
+                // A poller that fails to wait is the one thing that a worker can't work without.
+                Err(error) => {
+                    assert_eq!(error.raw_os_error(), Some(errno));
+                    continue;
+                }
+                Ok(()) => panic!("operation {operation}, errno {errno}: the listener has ended"),
+            }
+            let served = peers.iter().filter(|peer| peer.recv() == b"one\ntwo\n").count();
+            assert!(served >= 9, "operation {operation}, errno {errno}: {served} served");
+            assert_eq!(worker.stats().live, 1, "operation {operation}, errno {errno}");
+        }
+    }
+}
+
+#[vk::coroutine]
+fn bomb(io: &mut Io) -> io::Result<()> {
+    let mut line: Line<100> = Line::new();
+    while io.read_line(&mut line)? {
+        assert!(line.trim_end() != b"boom", "asked to");
+        io.write_all(&line)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_panic_ends_its_micro_process_only() {
+    let data: Vec<Vec<u8>> = (0..20)
+        .map(|client| if client % 5 == 0 { b"a\nboom\nb\n".to_vec() } else { b"a\nb\n".to_vec() })
+        .collect();
+    let back = serve(Entry::handler::<bomb>(), 5, Faults::NONE, (Guard::Epoch(8), 64), data);
+    for (client, back) in back.iter().enumerate() {
+        let expected: &[u8] = if client % 5 == 0 { b"" } else { b"a\nb\n" };
+        assert!(back.starts_with(expected), "client {client}: {back:?}");
+        assert!(!back.ends_with(b"boom\n"));
+    }
+}
+
+#[vk::coroutine]
+fn long_line(io: &mut Io) -> io::Result<()> {
+    let mut line: Line<16> = Line::new();
+    loop {
+        let kind: Option<io::ErrorKind> = io.read_line(&mut line).err().map(|error| error.kind());
+        if kind.is_some() || line.is_empty() {
+            writeln!(io, "{kind:?} after {}", line.len())?;
+            return Ok(());
+        }
+    }
+}
+
+#[test]
+fn a_line_that_is_too_long_is_an_error() {
+    assert_eq!(answer::<long_line>(b"short\n0123456789abcdef\n"), b"Some(InvalidData) after 16\n");
+    assert_eq!(answer::<long_line>(b"0123456789abcde\n"), b"None after 0\n");
+}
+
+#[vk::coroutine]
+fn pieces(io: &mut Io) -> io::Result<()> {
+    let mut word: [u8; 4] = [0; 4];
+    io.read_exact(&mut word)?;
+    let seen: usize = io.peek(&mut word)?;
+    io.skip(2)?;
+    let there: usize = io.fill(3)?;
+    let first: u8 = io.buffered()?[0];
+    writeln!(io, "{} {there} {}", seen, first as char)?;
+    let all: u64 = io.forward(2)?;
+    let end: bool = io.eof()?;
+    io.skip(1)?;
+    let after: bool = io.eof()?;
+    let short: Option<io::ErrorKind> = io.read_exact(&mut word).err().map(|error| error.kind());
+    write!(io, " {all} {end} {after} {short:?}")
+}
+
+#[test]
+fn the_receiving_operations_agree_on_where_the_stream_stands() {
+    assert_eq!(answer::<pieces>(b"abcdefGHI"), b"4 3 G\nGH 2 false true Some(UnexpectedEof)");
+}
+
+#[vk::coroutine]
+fn upper(io: &mut Io) -> io::Result<()> {
+    let mut bytes: [u8; 32] = [0; 32];
+    loop {
+        let count: usize = io.read(&mut bytes)?;
+        if count == 0 {
+            return Ok(());
+        }
+        bytes.make_ascii_uppercase();
+        io.write_all(&bytes[..count])?;
+    }
+}
+
+#[vk::coroutine]
+fn reversed(io: &mut Io) -> io::Result<()> {
+    let mut line: Line<64> = Line::new();
+    while io.read_line(&mut line)? {
+        line.reverse();
+        io.write_all(&line)?;
+    }
+    Ok(())
+}
+
+/// A filter before, a filter behind, and the handler between them.
+#[vk::coroutine]
+fn filtered(io: &mut Io) -> io::Result<()> {
+    let mut before: Child = io.spawn::<upper>((), Source::Inherit, Sink::Parent)?;
+    let mut behind: Child = io.spawn::<reversed>((), Source::Parent, Sink::Inherit)?;
+    let mut line: Line<64> = Line::new();
+    while io.read_line(&mut line)? {
+        io.write_all(b"<")?;
+        io.write_all(line.trim_end())?;
+        io.write_all(b">\n")?;
+    }
+    io.join(&mut before)?;
+    io.shutdown()?;
+    io.join(&mut behind)
+}
+
+#[test]
+fn coroutines_are_filters_in_each_others_streams() {
+    assert_eq!(answer::<filtered>(b"abc\nde\n"), b"\n>CBA<\n>ED<");
+}
+
+#[vk::coroutine]
+fn messages(io: &mut Io) -> io::Result<()> {
+    let mut child: Child = io.spawn::<reader>((), Source::Parent, Sink::Inherit)?;
+    for n in 1..=3u8 {
+        let n: u8 = n;
+        for _ in 0..n {
+            io.write_all(b"x")?;
+        }
+        io.hangup()?;
+    }
+    io.shutdown()?;
+    io.join(&mut child)
+}
+
+#[vk::coroutine]
+fn reader(io: &mut Io) -> io::Result<()> {
+    let mut bytes: [u8; 8] = [0; 8];
+    for _ in 0..3u8 {
+        let count: u64 = io.forward(u64::MAX)?;
+        let more: usize = io.read(&mut bytes)?;
+        io.read_hangup()?;
+        write!(io, "({count}+{more})")?;
+    }
+    let end: bool = io.eof()?;
+    write!(io, "{end}")
+}
+
+#[test]
+fn a_hangup_is_the_end_of_a_message_that_the_reader_acknowledges() {
+    assert_eq!(answer::<messages>(b""), b"x(1+0)xx(2+0)xxx(3+0)true");
+}
+
+#[vk::coroutine]
+fn failing(io: &mut Io) -> io::Result<()> {
+    io.yield_now()?;
+    Err(io::ErrorKind::Other.into())
+}
+
+#[vk::coroutine]
+fn counter(io: &mut Io, upto: u32) -> io::Result<()> {
+    for n in 0..upto {
+        let n: u32 = n;
+        write!(io, "{n} ")?;
+        io.yield_now()?;
+    }
+    Ok(())
+}
+
+#[vk::coroutine]
+fn parent(io: &mut Io) -> io::Result<()> {
+    let mut child: Child = io.spawn::<failing>((), Source::Nothing, Sink::Nothing)?;
+    let failed: bool = io.join(&mut child).is_err();
+    let again: bool = io.join(&mut child).is_ok();
+    let mut counting: Child = io.spawn::<counter>((3,), Source::Nothing, Sink::Parent)?;
+    let counted: u64 = io.forward(u64::MAX)?;
+    io.join(&mut counting)?;
+    write!(io, "{failed} {again} {counted}")
+}
+
+#[test]
+fn a_join_tells_how_the_child_ended_and_frees_it() {
+    assert_eq!(answer::<parent>(b""), b"0 1 2 true true 6");
+}
+
+#[vk::coroutine]
+fn clock(io: &mut Io) -> io::Result<()> {
+    io.sleep(Duration::from_millis(300))?;
+    let limited: Option<io::ErrorKind> = limited(io).err().map(|error| error.kind());
+    // The limit ended with the coroutine that set it.
+    io.sleep(Duration::from_secs(3600))?;
+    write!(io, "{limited:?}")
+}
+
+#[vk::coroutine]
+fn limited(io: &mut Io) -> io::Result<()> {
+    io.deadline(Duration::from_secs(2))?;
+    let mut byte: [u8; 1] = [0];
+    io.read_exact(&mut byte)?;
+    Ok(())
+}
+
+#[test]
+fn deadlines_and_sleeps_come_in_virtual_time() {
+    let sim = Sim::new(1, Faults::ALL);
+    let mut worker = worker(&sim, Guard::Strict, 4);
+    let (stream, peer) = sim.stream();
+    worker.start_on(Entry::handler::<clock>(), stream, stream).unwrap();
+    settle(&mut worker);
+    assert_eq!(peer.recv(), b"Some(TimedOut)");
+    assert_eq!(worker.stats().live, 0);
+}
+
+#[vk::coroutine]
+fn memory(io: &mut Io) -> io::Result<()> {
+    let mut small: HeapBytes = io.alloc(100)?;
+    let mut large: HeapBytes = io.alloc(200_000)?;
+    small.fill(1);
+    large.fill(2);
+    let sum: usize = small.iter().chain(large.iter()).map(|byte| usize::from(*byte)).sum();
+    let sizes: usize = small.len() + large.len();
+    io.free(&mut small)?;
+    io.free(&mut large)?;
+    let refused: Option<io::ErrorKind> = io.alloc(100 << 20).err().map(|error| error.kind());
+    write!(io, "{sizes} {sum} {refused:?}")
+}
+
+#[test]
+fn memory_comes_from_the_micro_heap_or_the_pool() {
+    assert_eq!(answer::<memory>(b""), b"200100 400100 Some(OutOfMemory)");
+}
+
+#[vk::coroutine]
+fn dialler(io: &mut Io) -> io::Result<()> {
+    let address: std::net::SocketAddr = "127.0.0.1:80".parse().unwrap();
+    let peer: Descriptor = io.connect(address)?;
+    io.spawn::<forwarder>((), Source::Inherit, Sink::Descriptor(peer))?;
+    let mut down: Child = io.spawn::<forwarder>((), Source::Descriptor(peer), Sink::Inherit)?;
+    io.join(&mut down)
+}
+
+#[test]
+fn a_connection_is_made_and_serves_two_coroutines() {
+    for faults in [Faults::NONE, Faults::ALL] {
+        let sim = Sim::new(11, faults);
+        let mut worker = worker(&sim, Guard::Strict, 4);
+        let server = sim.serve("127.0.0.1:80".parse().unwrap());
+        let (stream, peer) = sim.stream();
+        worker.start_on(Entry::handler::<dialler>(), stream, stream).unwrap();
+        peer.send(b"question");
+        let mut heard = Vec::new();
+        let mut far = None;
+        sim.drive(move |_| {
+            far = far.take().or_else(|| server.accept());
+            let Some(far) = &far else { return false };
+            let more = far.recv();
+            heard.extend_from_slice(&more);
+            if heard == b"question" {
+                heard.clear();
+                far.send(b"answer");
+                far.shutdown();
+                return true;
+            }
+            !more.is_empty()
+        });
+        settle(&mut worker);
+        assert_eq!(peer.recv(), b"answer");
+    }
+}
+
+#[vk::coroutine]
+fn patient(io: &mut Io) -> io::Result<()> {
+    let mut line: Line<16> = Line::new();
+    loop {
+        io.checkpoint("idle")?;
+        if !io.read_line(&mut line)? {
+            return Ok(());
+        }
+        io.write_all(&line)?;
+        // At work: a drain waits for this.
+        if !io.read_line(&mut line)? {
+            return Ok(());
+        }
+        io.write_all(&line)?;
+    }
+}
+
+#[test]
+fn a_drain_ends_what_is_idle_and_waits_for_what_is_at_work() {
+    let sim = Sim::new(1, Faults::NONE);
+    let mut worker = worker(&sim, Guard::Strict, 8);
+    let listener = sim.listen();
+    worker.listen(listener, Entry::handler::<patient>()).unwrap();
+    let [idle, busy, stuck] = [(); 3].map(|()| sim.connect(listener));
+    busy.send(b"one\n");
+    stuck.send(b"one\n");
+    settle(&mut worker);
+    worker.drain();
+    assert_eq!(worker.stats().live, 3, "the listener has ended");
+    let mut sent = false;
+    let theirs = Rc::new(busy);
+    let busy = theirs.clone();
+    sim.drive(move |_| !std::mem::replace(&mut sent, true) && { theirs.send(b"two\n"); true });
+    let before = std::time::Instant::now();
+    worker.run().unwrap();
+    assert_eq!(worker.stats().live, 0, "the one that is stuck is ended after a time, a virtual one");
+    assert!(before.elapsed() < Duration::from_secs(5));
+    assert_eq!(busy.recv(), b"one\ntwo\n");
+    assert_eq!(stuck.recv(), b"one\n");
+    assert!(idle.ended() && stuck.ended());
+}

@@ -1,0 +1,190 @@
+//! The command line of every application.
+
+use crate::app::App;
+use clap::builder::ValueParser;
+use clap::error::ErrorKind;
+use clap::{Arg, ArgAction, ArgMatches, Command, Error, value_parser};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::num::ParseIntError;
+use vk_heap::Guard;
+use vk_poll::Choice;
+
+/// Bytes of a micro-heap, unless the application or the command line says otherwise: one page.
+const HEAP: u32 = 4096;
+
+/// Micro-processes of a worker, likewise. What isn't used costs address space only.
+const MAX_PROCS: u32 = 65_536;
+
+/// What the command line says.
+#[derive(Debug)]
+pub struct Options {
+    /// Replaces the declared addresses, if not empty.
+    pub listen: Vec<SocketAddr>,
+    pub workers: usize,
+    pub guard: Guard,
+    pub poller: Choice,
+    pub heap: u32,
+    pub max_procs: u32,
+    /// Where the counters are shown.
+    pub admin: Option<SocketAddr>,
+    pub stdio: bool,
+    pub log: String,
+    pub args: Vec<String>,
+}
+
+/// Reads the command line and the environment.
+pub fn parse(app: &App) -> Result<Options, Error> {
+    let mut command = command(app);
+    let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    let options = read(app, &matches);
+    if options.stdio && app.stdio.is_none() {
+        return Err(command.error(ErrorKind::ArgumentConflict, "this application has no handler for --stdio"));
+    }
+    let (given, declared) = (options.listen.len(), app.listeners.len());
+    if declared == 0 && given > 0 || declared > 1 && given > 0 && given != declared {
+        let message = format!("--listen is given {given} times, and {declared} listeners are declared");
+        return Err(command.error(ErrorKind::WrongNumberOfValues, message));
+    }
+    Ok(options)
+}
+
+fn read(app: &App, matches: &ArgMatches) -> Options {
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    Options {
+        listen: matches.get_many("listen").map_or(Vec::new(), |given| given.copied().collect()),
+        workers: matches.get_one("workers").copied().unwrap_or_else(cores),
+        guard: matches.get_one("guard").copied().unwrap_or_default(),
+        poller: matches.get_one("poller").copied().unwrap_or(Choice::Auto),
+        heap: matches.get_one("heap").copied().or(app.heap).unwrap_or(HEAP),
+        max_procs: matches.get_one("max-procs").copied().or(app.max_procs).unwrap_or(MAX_PROCS),
+        admin: matches.get_one("admin").copied(),
+        stdio: matches.get_flag("stdio") || app.listeners.is_empty(),
+        log: matches.get_one::<String>("log").cloned().unwrap_or_else(|| "info".into()),
+        args: match app.args {
+            Some(_) => matches.get_many("args").map_or(Vec::new(), |args| args.cloned().collect()),
+            None => Vec::new(),
+        },
+    }
+}
+
+fn command(app: &App) -> Command {
+    let option = |name: &'static str, value: &'static str, parser: ValueParser, help: &'static str| {
+        let variable = format!("VK_{}", name.replace('-', "_").to_uppercase());
+        Arg::new(name).long(name).value_name(value).env(variable).value_parser(parser).help(help)
+    };
+    let mut command = Command::new(app.name)
+        .version(app.version)
+        .about(app.about)
+        .arg(
+            option(
+                "listen",
+                "ADDR:PORT",
+                ValueParser::new(address),
+                "Listens here instead of where the application declares; port 0 takes a free one",
+            )
+            .action(ArgAction::Append)
+            .value_delimiter(','),
+        )
+        .arg(option(
+            "workers",
+            "N",
+            value_parser!(usize).into(),
+            "Worker processes [default: one per core]; 0 serves in this process, without a keeper",
+        ))
+        .arg(option(
+            "guard",
+            "GUARD",
+            ValueParser::new(str::parse::<Guard>),
+            "When micro-heaps are closed: strict, after each dispatch; epoch:N, before each wait, with at most \
+             N open; off, never [default: epoch:1024]",
+        ))
+        .arg(option(
+            "poller",
+            "POLLER",
+            ValueParser::new(str::parse::<Choice>),
+            "How to wait for the kernel: auto, uring or epoll [default: auto]",
+        ))
+        .arg(option(
+            "heap",
+            "SIZE",
+            ValueParser::new(size),
+            "Bytes of a micro-heap, with k or m for KiB or MiB; whole pages [default: 4k, or as declared]",
+        ))
+        .arg(option(
+            "max-procs",
+            "N",
+            value_parser!(u32).range(2..).into(),
+            "Micro-processes of a worker; further connections wait [default: 65536, or as declared]",
+        ))
+        .arg(option(
+            "admin",
+            "ADDR:PORT",
+            ValueParser::new(address),
+            "Shows the workers' counters here, over HTTP, in Prometheus's text format",
+        ))
+        .arg(
+            Arg::new("stdio")
+                .long("stdio")
+                .action(ArgAction::SetTrue)
+                .env("VK_STDIO")
+                .help("Serves standard input and output instead of connections, then ends"),
+        )
+        .arg(option(
+            "log",
+            "LEVEL",
+            value_parser!(String).into(),
+            "error, warn, info, debug, trace, or a filter by module [default: info]",
+        ))
+        .after_help("Each option can be given in the environment, too: VK_LISTEN, VK_WORKERS, …");
+    if let Some(usage) = app.args {
+        command = command.arg(Arg::new("args").value_name(usage).num_args(0..));
+    }
+    command
+}
+
+/// `ADDR:PORT`, where the address may be a name.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let mut found = text.to_socket_addrs().map_err(|error| error.to_string())?;
+    found.next().ok_or_else(|| "no address of that name".into())
+}
+
+/// A number of bytes: `8192`, `8k`, `1m`.
+fn size(text: &str) -> Result<u32, String> {
+    let (digits, unit) = match text.to_ascii_lowercase() {
+        text if text.ends_with('k') => (text.trim_end_matches('k').to_owned(), 1 << 10),
+        text if text.ends_with('m') => (text.trim_end_matches('m').to_owned(), 1 << 20),
+        text => (text, 1),
+    };
+    let count: u32 = digits.parse().map_err(|error: ParseIntError| error.to_string())?;
+    count.checked_mul(unit).filter(|bytes| *bytes > 0).ok_or_else(|| "out of range".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(size("8192"), Ok(8192));
+        assert_eq!(size("8k"), Ok(8192));
+        assert_eq!(size("2M"), Ok(2 << 20));
+        for wrong in ["", "k", "0", "-1", "1g", "5000m", "9999999999"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_command_is_consistent() {
+        let app = App {
+            name: "app",
+            version: "1",
+            about: "",
+            listeners: &[],
+            stdio: None,
+            args: Some("FILE"),
+            heap: None,
+            max_procs: None,
+        };
+        command(&app).debug_assert();
+    }
+}
