@@ -1,4 +1,7 @@
 //! The macros of vk: a shim over [`vk_lower`], where the passes are.
+//!
+//! `coroutine` is also the name of an unstable attribute of the compiler, so it is written with its path,
+//! `#[vk::coroutine]`: with a `use`, rustc would call the name ambiguous (E0659).
 
 use proc_macro::TokenStream;
 
@@ -8,12 +11,43 @@ use proc_macro::TokenStream;
 /// A call on `io`, or a call that is handed `io`, blocks; nothing else does. A variable that is alive across
 /// such a call carries a type, which is `Plain`. The function's name becomes the type of its frame; other
 /// coroutines call it as the function that it was.
+///
+/// ```
+/// use std::io;
+/// use vk::{Io, Line};
+///
+/// /// Echoes each line until the client hangs up.
+/// #[vk::coroutine]
+/// fn echo(io: &mut Io) -> io::Result<()> {
+///     let mut line: Line<1024> = Line::new();
+///     while io.read_line(&mut line)? {
+///         io.write_all(&line)?;
+///         io.flush()?;
+///     }
+///     Ok(())
+/// }
+/// ```
+///
+/// # Errors
+/// What can't be lowered is refused on the token that is wrong, with the rewrite that works: see
+/// [`vk_lower::Refusal`].
 #[proc_macro_attribute]
 pub fn coroutine(attribute: TokenStream, item: TokenStream) -> TokenStream {
     vk_lower::coroutine(attribute.into(), item.into()).into()
 }
 
-/// Implements `Plain` for a struct or enum whose fields are all `Plain`.
+/// Implements `Plain` for a struct or enum whose fields are all `Plain`: what may live in a frame.
+///
+/// ```
+/// #[derive(vk::Plain)]
+/// struct Request {
+///     length: u64,
+///     keep_alive: Option<bool>,
+/// }
+/// ```
+///
+/// # Errors
+/// Fields that aren't `Plain`, lifetimes, unions, and types that implement `Drop`.
 #[proc_macro_derive(Plain)]
 pub fn plain(input: TokenStream) -> TokenStream {
     vk_lower::plain::derive(input.into()).into()
@@ -23,6 +57,21 @@ pub fn plain(input: TokenStream) -> TokenStream {
 ///
 /// Keys: `name`, and optionally `about`, `listen: "ADDR:PORT" => coroutine` (repeatable), `stdio: coroutine`,
 /// `args: "USAGE"`, `heap: BYTES`, `max_procs: N`; at least one of `listen` and `stdio`.
+///
+/// ```
+/// # use std::io;
+/// # use vk::Io;
+/// # #[vk::coroutine]
+/// # fn echo(io: &mut Io) -> io::Result<()> { io.flush() }
+/// vk::vk_app! {
+///     name: "echo",
+///     about: "Echoes lines.",
+///     listen: "127.0.0.1:7007" => echo,
+/// }
+/// ```
+///
+/// # Errors
+/// A malformed declaration is refused on its token, with what to write.
 #[proc_macro]
 pub fn vk_app(input: TokenStream) -> TokenStream {
     vk_lower::app::app(input.into()).into()

@@ -74,7 +74,11 @@ fn values(io: &mut Io) -> Fine<(u32, u32)> {
     };
     let both: bool = digit(io)? > 3 && digit(io)? > 3 || !(digit(io)? > 3 && first > 0);
     second = {
-        if both { say(io, "both")? } else { say(io, "not both")? }
+        if both {
+            say(io, "both")?
+        } else {
+            say(io, "not both")?
+        }
         second + third
     };
     if digit(io)? == 1 || digit(io)? == 1 {

@@ -89,7 +89,7 @@ impl Registry {
 
     /// The entry with this index.
     #[inline]
-    pub fn get(&self, index: u32) -> Option<Entry> {
-        self.0.get(index as usize).copied()
+    pub fn get(&self, index: u32) -> Option<&Entry> {
+        self.0.get(index as usize)
     }
 }

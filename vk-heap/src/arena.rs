@@ -26,12 +26,12 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
 
-/// Free slots that `trim` leaves warm, 256 KiB of one-page heaps: what a steady coming and going of
+/// Free slots that `trim` leaves warm, 64 KiB of one-page heaps: what a steady coming and going of
 /// connections uses again at once.
-const WARM_HEAPS: u32 = 64;
+const WARM_HEAPS: u32 = 16;
 
-/// Free blocks that `trim` leaves warm, 512 KiB.
-const WARM_BLOCKS: u32 = 8;
+/// Free blocks that `trim` leaves warm, 128 KiB.
+const WARM_BLOCKS: u32 = 2;
 
 /// What one `trim` does at most for the heaps, and again for the blocks, so that it ends within few
 /// milliseconds: as many calls of the kernel, each for as many bytes (or one place).

@@ -73,6 +73,14 @@ impl Timers {
         }
     }
 
+    /// Gives back the memory for keys above the largest that has a timer.
+    pub fn shrink(&mut self) {
+        let keys = self.places.iter().rposition(|place| *place != ABSENT).map_or(0, |last| last + 1);
+        self.places.truncate(keys);
+        self.places.shrink_to_fit();
+        self.heap.shrink_to(keys);
+    }
+
     /// When the earliest is due.
     #[inline]
     pub fn next(&self) -> Option<Nanos> {

@@ -11,7 +11,7 @@
 //!
 //! - A watched descriptor has exactly one poll, in `requests` or armed. When the kernel ends one (its
 //!   completion says that there will be no more), it is requested anew.
-//! - The generation of a descriptor grows when it is closed or forgotten, so a completion under way by then
+//! - Each watch has a generation of its own, so a completion under way when its descriptor is closed or forgotten
 //!   matches nothing and is dropped; so is a poll that was requested but not submitted when its number became
 //!   somebody else's, because its cancellation follows it in the same queue.
 //! - An armed poll holds the open file: `close(2)` alone ends nothing for the peer. The cancellation goes with
@@ -41,6 +41,9 @@ const SUBMISSIONS: u32 = 1024;
 /// Completions delivered at once at most; 16 bytes each.
 const COMPLETIONS: u32 = 4096;
 
+/// Descriptors that the table always has room for.
+const KEPT: usize = 1024;
+
 /// Names what has nothing to tell: a cancellation.
 const NOBODY: u64 = u64::MAX;
 
@@ -58,6 +61,8 @@ struct Watched {
 pub struct Uring {
     ring: IoUring,
     watched: Vec<Watched>,
+    /// Of the watch that began last.
+    generation: u32,
     requests: VecDeque<squeue::Entry>,
     thread: PhantomData<*const ()>,
 }
@@ -94,7 +99,13 @@ impl Uring {
                 };
                 io::Error::new(error.kind(), format!("no io_uring: {why}: {error}"))
             })?;
-        Ok(Uring { ring, watched: Vec::new(), requests: VecDeque::new(), thread: PhantomData })
+        Ok(Uring {
+            ring,
+            watched: Vec::new(),
+            generation: 0,
+            requests: VecDeque::new(),
+            thread: PhantomData,
+        })
     }
 
     fn enter(&mut self, timeout: Option<Nanos>) -> io::Result<()> {
@@ -105,6 +116,10 @@ impl Uring {
                 break;
             }
             self.requests.pop_front();
+        }
+        if self.requests.is_empty() {
+            // A burst of connections is not what the next hour needs room for.
+            self.requests.shrink_to(SUBMISSIONS as usize);
         }
         let submitted = submission.len() as u32;
         let nothing_to_do = submitted == 0 && !submission.taskrun() && !submission.cq_overflow();
@@ -176,8 +191,9 @@ impl Backend for Uring {
         if watched.watching {
             return Err(io::Error::from_raw_os_error(libc::EEXIST));
         }
-        (watched.token, watched.watching) = (token, true);
-        self.requests.push_back(arm(fd, watched.generation));
+        self.generation = self.generation.wrapping_add(1);
+        *watched = Watched { token, generation: self.generation, watching: true };
+        self.requests.push_back(arm(fd, self.generation));
         Ok(Watch::Edge)
     }
 
@@ -193,7 +209,11 @@ impl Backend for Uring {
         let cancel = opcode::AsyncCancel::new(name(fd, watched.generation)).build();
         self.requests.push_back(cancel.flags(squeue::Flags::SKIP_SUCCESS).user_data(NOBODY));
         watched.watching = false;
-        watched.generation = watched.generation.wrapping_add(1);
+        // After a burst the table becomes small again, but not so small that it grows with each connection.
+        while self.watched.len() > KEPT && self.watched.pop_if(|last| !last.watching).is_some() {}
+        if self.watched.capacity() > 4 * self.watched.len().max(KEPT) {
+            self.watched.shrink_to(KEPT);
+        }
     }
 
     #[inline]
@@ -203,7 +223,7 @@ impl Backend for Uring {
         for completion in self.ring.completion() {
             let (fd, generation) = (completion.user_data() as u32, (completion.user_data() >> 32) as u32);
             let Some(watched) = self.watched.get(fd as usize) else { continue };
-            if watched.generation != generation {
+            if !watched.watching || watched.generation != generation {
                 continue;
             }
             if !cqueue::more(completion.flags()) {

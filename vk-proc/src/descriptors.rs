@@ -30,13 +30,17 @@ pub struct Known {
 
 /// The table: descriptors are small numbers, so they index it.
 #[derive(Debug, Default)]
-pub struct Descriptors(Vec<Known>);
+pub struct Descriptors {
+    known: Vec<Known>,
+    /// Of the descriptor that was entered last.
+    generation: u32,
+}
 
 impl Descriptors {
     /// Enters a descriptor that was just opened. It counts as ready until a system call says otherwise.
     pub fn insert(&mut self, number: RawFd, owner: HeapId, next: RawFd, borrowed: bool) -> Descriptor {
         let index = usize::try_from(number).expect("an open descriptor has a number");
-        if index >= self.0.len() {
+        if index >= self.known.len() {
             let unknown = Known {
                 generation: 0,
                 owner: None,
@@ -46,11 +50,11 @@ impl Descriptors {
                 next: NONE,
                 borrowed: false,
             };
-            self.0.resize(index + 1, unknown);
+            self.known.resize(index + 1, unknown);
         }
-        let known = &mut self.0[index];
-        let generation = known.generation.wrapping_add(1);
-        *known = Known {
+        self.generation = self.generation.wrapping_add(1);
+        let generation = self.generation;
+        self.known[index] = Known {
             generation,
             owner: Some(owner),
             readable: true,
@@ -65,8 +69,15 @@ impl Descriptors {
     /// The state of an open descriptor; none for a stale handle.
     #[inline]
     pub fn get(&mut self, descriptor: Descriptor) -> Option<&mut Known> {
-        let known = self.0.get_mut(usize::try_from(descriptor.number).ok()?)?;
+        let known = self.known.get_mut(usize::try_from(descriptor.number).ok()?)?;
         (known.generation == descriptor.generation && known.owner.is_some()).then_some(known)
+    }
+
+    /// Gives back the memory for numbers above the largest that is open.
+    pub fn shrink(&mut self) {
+        let len = self.known.iter().rposition(|known| known.owner.is_some()).map_or(0, |last| last + 1);
+        self.known.truncate(len);
+        self.known.shrink_to_fit();
     }
 
     /// The state of the descriptor with this number, which the caller knows to be open.
@@ -75,7 +86,7 @@ impl Descriptors {
     /// If it never was.
     #[inline]
     pub fn by_number(&mut self, number: RawFd) -> &mut Known {
-        &mut self.0[number as usize]
+        &mut self.known[number as usize]
     }
 }
 

@@ -50,7 +50,7 @@ struct Keeper<'a, F> {
 ///
 /// # Errors
 /// Those of signalfd(2), fork(2) and poll(2).
-pub fn keep(workers: usize, board: &Board, work: impl Fn(usize) -> ExitCode) -> io::Result<ExitCode> {
+pub fn keep(workers: usize, board: &Board, work: impl FnMut(usize) -> ExitCode) -> io::Result<ExitCode> {
     signals::block_also(libc::SIGCHLD)?;
     let signals = signals::descriptor(&[libc::SIGCHLD])?;
     let mut keeper = Keeper {
@@ -81,7 +81,7 @@ pub fn keep(workers: usize, board: &Board, work: impl Fn(usize) -> ExitCode) -> 
     }
 }
 
-impl<F: Fn(usize) -> ExitCode> Keeper<'_, F> {
+impl<F: FnMut(usize) -> ExitCode> Keeper<'_, F> {
     /// Starts the workers that are due. In a worker it returns the worker's own exit status, once it ends.
     fn start_due(&mut self) -> io::Result<Option<ExitCode>> {
         let now = Instant::now();

@@ -25,6 +25,7 @@ mod effects;
 mod faults;
 pub mod keeper;
 mod listener;
+mod memory;
 mod panics;
 mod process;
 pub mod signals;

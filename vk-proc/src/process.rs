@@ -101,21 +101,21 @@ impl Process {
     }
 
     #[inline]
-    fn record(&mut self) -> &mut Record {
+    fn record<'a>(&self) -> &'a mut Record {
         // SAFETY: `build` wrote it; no other reference to it exists, for `record` is called only here and
         // its result never kept across another call.
-        unsafe { self.record.as_mut() }
+        unsafe { &mut *self.record.as_ptr() }
     }
 
     /// Its micro-heap.
     #[inline]
-    pub fn heap(self) -> Heap {
+    pub fn heap(&self) -> Heap {
         self.heap
     }
 
     /// A task's record.
     #[inline]
-    pub fn task<'a>(self, task: Span) -> &'a mut Task {
+    pub fn task<'a>(&self, task: Span) -> &'a mut Task {
         // SAFETY: the span comes from this micro-process's links (the module's invariant). Callers hold one
         // task's reference at a time, or two of different tasks, and none while a coroutine runs.
         unsafe { self.heap.ptr(task).cast::<Task>().as_mut() }
@@ -123,32 +123,32 @@ impl Process {
 
     /// The task that the micro-process began with.
     #[inline]
-    pub fn main(mut self) -> Span {
+    pub fn main(&self) -> Span {
         self.record().main
     }
 
     /// The first task; the others follow by [`Task::next`].
     #[inline]
-    pub fn first(mut self) -> Span {
+    pub fn first(&self) -> Span {
         self.record().tasks
     }
 
     /// Whether a task can run.
     #[inline]
-    pub fn is_runnable(mut self) -> bool {
+    pub fn is_runnable(&self) -> bool {
         !self.record().head.is_empty()
     }
 
     /// A task's receiving ring.
     #[inline]
-    pub fn rx<'a>(self, task: &'a mut Task) -> Vectoring<'a> {
+    pub fn rx<'a>(&self, task: &'a mut Task) -> Vectoring<'a> {
         // SAFETY: the task's own storage, in its open micro-heap; the task's reference guards it.
         task.rx.over(unsafe { bytes_of(&self.heap, task.rx_storage) })
     }
 
     /// A task's sending ring.
     #[inline]
-    pub fn tx<'a>(self, task: &'a mut Task) -> Vectoring<'a> {
+    pub fn tx<'a>(&self, task: &'a mut Task) -> Vectoring<'a> {
         // SAFETY: as for `rx`.
         task.tx.over(unsafe { bytes_of(&self.heap, task.tx_storage) })
     }
@@ -176,21 +176,22 @@ impl Process {
     }
 
     /// Puts a task that is not in the run queue at its end.
-    #[inline]
+    #[inline(always)]
     fn enqueue(&mut self, span: Span) {
         let task = self.task(span);
         task.wait = Wait::Nothing;
         task.next_runnable = Span::EMPTY;
-        let tail = std::mem::replace(&mut self.record().tail, span);
-        if self.record().head.is_empty() {
-            self.record().head = span;
+        let record = self.record();
+        let tail = std::mem::replace(&mut record.tail, span);
+        if record.head.is_empty() {
+            record.head = span;
         } else {
             self.task(tail).next_runnable = span;
         }
     }
 
     /// Puts a blocked task into the run queue if what it waits for has come.
-    #[inline]
+    #[inline(always)]
     pub fn wake(&mut self, span: Span, now: Nanos) {
         let task = self.task(span);
         if task.wait != Wait::Nothing && task.is_ready(now) {
@@ -204,19 +205,22 @@ impl Process {
     /// If a coroutine does.
     pub fn run(&mut self, world: &mut World) {
         for _ in 0..TURNS {
-            let span = self.record().head;
+            let record = self.record();
+            let span = record.head;
             if span.is_empty() {
                 return;
             }
-            self.record().head = self.task(span).next_runnable;
-            self.resume(world, span);
+            let task = self.task(span);
+            record.head = task.next_runnable;
+            let (entry, frame) = (task.entry, task.frame);
+            self.resume(world, span, entry, frame);
             self.settle(world, span);
         }
     }
 
-    fn resume(&mut self, world: &mut World, span: Span) {
-        let (entry, frame) = (self.task(span).entry, self.task(span).frame);
-        let entry = world.registry.get(entry).expect("tasks are made with an index from the registry");
+    #[inline]
+    fn resume(&mut self, world: &mut World, span: Span, entry: u32, frame: Span) {
+        let entry = *world.registry.get(entry).expect("tasks are made with an index from the registry");
         world.tally.resumed += 1;
         // SAFETY: the micro-heap is open and entered, and no reference into it is alive here.
         let mut io = unsafe { Io::new(self.heap.ptr(span).cast(), world) };
@@ -237,7 +241,19 @@ impl Process {
 
     /// After a task has run, or its rings have changed: moves bytes through its pipes, serves what it asks
     /// of its own micro-process, and wakes whom that concerns.
+    #[inline(always)]
     pub fn settle(&mut self, world: &mut World, span: Span) {
+        let task = self.task(span);
+        let piped = matches!((task.source, task.sink), (Port::Task(_), _) | (_, Port::Task(_)));
+        match task.wait {
+            _ if piped => self.settle_with_others(world, span),
+            Wait::Turn => self.enqueue(span),
+            Wait::Spawn | Wait::Join | Wait::Ended => self.settle_with_others(world, span),
+            _ => self.wake(span, world.now),
+        }
+    }
+
+    fn settle_with_others(&mut self, world: &mut World, span: Span) {
         let now = world.now;
         if let Port::Task(reader) = self.task(span).sink {
             self.pump(span, reader, now);
@@ -389,7 +405,7 @@ impl Process {
     }
 
     /// The earliest time at which a task is to be looked at.
-    pub fn next_time(self) -> Nanos {
+    pub fn next_time(&self) -> Nanos {
         let mut next = Nanos::MAX;
         let mut span = self.first();
         while !span.is_empty() {
@@ -401,7 +417,7 @@ impl Process {
     }
 
     /// Gives lent rings that are empty back to the pool.
-    pub fn shrink(self, world: &mut World) {
+    pub fn shrink(&self, world: &mut World) {
         let mut span = self.first();
         while !span.is_empty() {
             let task = self.task(span);

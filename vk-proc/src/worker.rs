@@ -12,6 +12,7 @@ use crate::board::Board;
 use crate::descriptors::{Descriptors, NONE, from_token, token};
 use crate::faults;
 use crate::listener;
+use crate::memory;
 use crate::panics;
 use crate::process::Process;
 use crate::stats::Stats;
@@ -25,6 +26,9 @@ use vk_poll::{Backend, Event, Timers, Token};
 
 /// Rounds of serving and running in one dispatch, so that a connection with endless input lets others in.
 const ROUNDS: u32 = 32;
+
+/// Events and micro-processes of a round that memory is kept for; there may be more.
+const BATCH: usize = 1024;
 
 /// How long the micro-processes that are at work when a drain begins may go on.
 const DRAIN: Nanos = 30_000_000_000;
@@ -59,7 +63,8 @@ struct Known {
     queued: bool,
     /// Whether it accepts connections: the first to end in a drain.
     listener: bool,
-    entry: Entry,
+    /// The handler's name.
+    name: &'static str,
     /// The first of its descriptors.
     descriptors: RawFd,
     /// When it wants to be looked at.
@@ -114,7 +119,7 @@ impl<B: Backend> Worker<B> {
             runnable: VecDeque::new(),
             starved: Vec::new(),
             retry: NEVER,
-            events: Vec::with_capacity(1024),
+            events: Vec::with_capacity(BATCH),
             batch: Vec::new(),
             signals,
             draining: false,
@@ -274,9 +279,31 @@ impl<B: Backend> Worker<B> {
             board.show(row, &self.stats, &self.world.arena.usage());
         }
         if now >= self.trim {
-            let more = self.world.arena.trim();
-            self.trim = if more { now } else { NEVER };
+            self.trim();
         }
+    }
+
+    /// Gives back the memory of what has ended.
+    fn trim(&mut self) {
+        if self.world.arena.trim() {
+            // There is more; the clients come first.
+            self.trim = self.world.now;
+            return;
+        }
+        self.trim = NEVER;
+        let len = self.known.iter().rposition(|known| known.live).map_or(0, |last| last + 1);
+        for (index, known) in self.known.iter_mut().enumerate().filter(|(_, known)| !known.live) {
+            known.armed = NEVER;
+            self.timers.clear(index as u32);
+        }
+        self.known.truncate(len);
+        self.known.shrink_to_fit();
+        self.timers.shrink();
+        self.descriptors.shrink();
+        self.events.shrink_to(BATCH);
+        self.runnable.shrink_to(BATCH);
+        self.batch.shrink_to(BATCH);
+        memory::release();
     }
 
     /// Runs a micro-process until it blocks.
@@ -297,7 +324,7 @@ impl<B: Backend> Worker<B> {
         self.stats.dispatches += 1;
         self.show = self.show.min(self.world.now + SHOW);
         self.world.enter(heap);
-        faults::running(id.index(), self.known[index].entry.name());
+        faults::running(id.index(), self.known[index].name);
         let mut process = Process::of(heap);
         let mut rounds = ROUNDS;
         loop {
@@ -311,7 +338,7 @@ impl<B: Backend> Worker<B> {
             }
             rounds -= 1;
             if panics::catch(|| process.run(&mut self.world)).is_err() {
-                let name = self.known[index].entry.name();
+                let name = self.known[index].name;
                 panics::report(name, index);
                 self.stats.panics += 1;
                 self.failed |= self.is_borrower(index);
@@ -406,7 +433,7 @@ impl<B: Backend> Worker<B> {
             live: true,
             queued: false,
             listener: false,
-            entry,
+            name: entry.name(),
             descriptors: NONE,
             next: NEVER,
             armed: self.known.get(index).map_or(NEVER, |former| former.armed),

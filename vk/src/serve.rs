@@ -37,22 +37,19 @@ pub fn serve(app: &App, options: &Options) -> Result<ExitCode, String> {
     signals::block().map_err(|error| format!("can't block signals: {error}"))?;
     let board = Board::new(options.workers).map_err(|error| format!("no shared memory: {error}"))?;
     let board = BOARD.get_or_init(|| board);
+    let poller = settle(options.poller);
     if options.stdio {
         let handler = app.stdio.expect("checked with the options").0;
-        return Ok(work(options, (board, 0), Work::Stdio(handler)));
+        return Ok(work(options, poller, (board, 0), Work::Stdio(handler)));
     }
     let mut shares = bind(app, options)?;
     if options.workers == 0 {
-        return Ok(work(options, (board, 0), Work::Listeners(shares.remove(0))));
+        return Ok(work(options, poller, (board, 0), Work::Listeners(shares.remove(0))));
     }
-    // Each worker closes the others' sockets; the keeper keeps all, so that a port outlives its worker.
     let status = keeper::keep(options.workers, board, |number| {
-        let mine = shares.get(number).expect("one share per worker");
-        let mine = mine.iter().map(|(socket, handler)| Ok((socket.try_clone()?, *handler)));
-        match mine.collect::<io::Result<Vec<_>>>() {
-            Ok(mine) => work(options, (board, number), Work::Listeners(mine)),
-            Err(error) => hopeless(&error),
-        }
+        // A worker closes the others' sockets; the keeper keeps all, so that a port outlives its worker.
+        let mine = std::mem::take(&mut shares).swap_remove(number);
+        work(options, poller, (board, number), Work::Listeners(mine))
     });
     status.map_err(|error| format!("the keeper failed: {error}"))
 }
@@ -95,18 +92,25 @@ fn bind(app: &App, options: &Options) -> Result<Vec<Vec<(OwnedFd, Entry)>>, Stri
     Ok(shares)
 }
 
+/// Settles `auto` once for all workers, by trying.
+fn settle(poller: Choice) -> Choice {
+    if poller != Choice::Auto {
+        return poller;
+    }
+    match Uring::new() {
+        Ok(_) => Choice::Uring,
+        Err(error) => {
+            tracing::info!(%error, "epoll serves");
+            Choice::Epoll
+        }
+    }
+}
+
 /// Runs a worker on the chosen poller.
-fn work(options: &Options, row: Row, what: Work) -> ExitCode {
-    let result = match options.poller {
+fn work(options: &Options, poller: Choice, row: Row, what: Work) -> ExitCode {
+    let result = match poller {
         Choice::Epoll => Epoll::new().and_then(|poller| run(options, poller, row, what)),
-        Choice::Uring => Uring::new().and_then(|poller| run(options, poller, row, what)),
-        Choice::Auto => match Uring::new() {
-            Ok(poller) => run(options, poller, row, what),
-            Err(error) => {
-                tracing::info!(%error, "io_uring is not to be had; epoll serves");
-                Epoll::new().and_then(|poller| run(options, poller, row, what))
-            }
-        },
+        Choice::Uring | Choice::Auto => Uring::new().and_then(|poller| run(options, poller, row, what)),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,

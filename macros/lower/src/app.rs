@@ -1,7 +1,7 @@
 //! `vk_app!`: the declaration of an application, from which `main` follows.
 
 use crate::refusal::{Refusal, excerpt};
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote};
 use syn::parse::{Parse, ParseStream};
 use syn::{LitInt, LitStr, Path, Token};
@@ -37,7 +37,9 @@ impl Parse for App {
         while !input.is_empty() {
             let key: Ident = match input.parse() {
                 Ok(key) => key,
-                Err(error) => return Err(syn::Error::new(error.span(), format!("expected a key: one of {KEYS}"))),
+                Err(error) => {
+                    return Err(syn::Error::new(error.span(), format!("expected a key: one of {KEYS}")));
+                }
             };
             input.parse::<Token![:]>()?;
             match key.to_string().as_str() {
@@ -55,16 +57,21 @@ impl Parse for App {
             }
         }
         if app.name.is_none() {
-            return Err(input.error("an application has a name: `name: \"echo\",`"));
+            return Err(whole("an application has a name: `name: \"echo\",`"));
         }
         if app.listeners.is_empty() && app.stdio.is_none() {
-            return Err(input.error(
+            return Err(whole(
                 "an application listens or serves its standard input: `listen: \"127.0.0.1:7007\" => echo,` or \
                  `stdio: echo,`",
             ));
         }
         Ok(app)
     }
+}
+
+/// A mistake of the declaration as a whole.
+fn whole(text: &str) -> syn::Error {
+    syn::Error::new(Span::call_site(), Refusal::App(text.to_owned()))
 }
 
 fn once<T: Parse>(key: &Ident, place: &mut Option<T>, input: ParseStream<'_>, what: &str) -> syn::Result<()> {
@@ -79,7 +86,8 @@ fn listener(input: ParseStream<'_>) -> syn::Result<(LitStr, Path)> {
     let what = "expected an address and a coroutine, `listen: \"127.0.0.1:7007\" => echo`";
     let address: LitStr = input.parse().map_err(|error| syn::Error::new(error.span(), what))?;
     let text = address.value();
-    let valid = text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    let valid =
+        text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
     if !valid {
         let text = excerpt(&address);
         return refuse(&address, format!("{text} is not an address: `HOST:PORT`, as \"127.0.0.1:7007\""));

@@ -30,7 +30,9 @@ impl Blocking {
     /// Whether `expr` itself is a blocking call.
     pub fn is_call(&self, expr: &Expr) -> bool {
         match expr {
-            Expr::MethodCall(call) => self.is_io(&call.receiver) || call.args.iter().any(|arg| self.is_io(arg)),
+            Expr::MethodCall(call) => {
+                self.is_io(&call.receiver) || call.args.iter().any(|arg| self.is_io(arg))
+            }
             Expr::Call(call) => call.args.iter().any(|arg| self.is_io(arg)),
             Expr::Macro(ExprMacro { mac, .. }) => self.is_write(mac),
             _ => false,
@@ -162,10 +164,13 @@ impl<'ast> Visit<'ast> for Misuse<'_> {
             Expr::Macro(ExprMacro { mac, .. }) if self.blocking.is_write(mac) => {
                 let args = arguments(&mac.tokens).unwrap_or_default();
                 let mut visitor = Misuse { refusals: self.refusals, ..*self };
-                visitor.call(1, args.iter().map(|arg| match arg {
-                    Expr::Assign(named) => &*named.right,
-                    _ => arg,
-                }));
+                visitor.call(
+                    1,
+                    args.iter().map(|arg| match arg {
+                        Expr::Assign(named) => &*named.right,
+                        _ => arg,
+                    }),
+                );
             }
             Expr::Macro(ExprMacro { mac, .. }) => {
                 if let Some(io) = tokens::mention(&mac.tokens, &self.blocking.io) {

@@ -27,6 +27,7 @@ use crate::tokens::hidden;
 use proc_macro2::{Literal, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use std::collections::BTreeSet;
+use syn::spanned::Spanned;
 use syn::{Attribute, Generics, Ident, Lifetime, parse_quote};
 
 /// The items that a free coroutine becomes.
@@ -83,11 +84,9 @@ pub fn method(
     let (impl_generics, types, clause) = signature.generics.split_for_impl();
     let (block_generics, _, block_clause) = block.split_for_impl();
     let (ty, hash) = (&receiver.ty, Literal::u64_suffixed(hash(&signature.name.to_string())));
-    let lints = lints();
     let outside = quote! {
         #item
         #(#cfg)*
-        #lints
         impl #impl_generics #frame #types #clause {
             #[doc(hidden)]
             #[inline]
@@ -96,7 +95,6 @@ pub fn method(
             }
         }
         #(#cfg)*
-        #lints
         impl #block_generics ::vk::rt::Method<#hash> for #ty #block_clause {
             type Frame = #frame #types;
         }
@@ -106,9 +104,10 @@ pub fn method(
     let this = receiver.this.as_ref().map(|this| quote!(#this,));
     let pass = receiver.this.as_ref().map(|this| quote_spanned!(this.self_token.span=> self,));
     let hidden_frame = hidden("frame");
-    let resume = parts.method(&quote!(#this), &quote!(#hidden_frame: &mut #frame #types), &quote!(#pass), &step);
+    let resume =
+        parts.method(&quote!(#this), &quote!(#hidden_frame: &mut #frame #types), &quote!(#pass), &step);
     let steps = parts.steps(&step, &quote!(#this #hidden_frame: &mut #frame #types));
-    let inside = quote!(#(#attributes)* #lints #resume #steps);
+    let inside = quote!(#(#attributes)* #[allow(clippy::all)] #resume #steps);
     (outside, inside)
 }
 
@@ -135,7 +134,8 @@ fn frame(signature: &Signature, graph: &Graph) -> TokenStream {
     let (declared, _, clause) = generics.split_for_impl();
     let fields = graph.variables.iter().map(|variable| {
         let (field, ty) = (&variable.field, &variable.ty);
-        quote!(#field: ::vk::rt::Slot<#ty>,)
+        let slot = quote_spanned!(ty.span()=> ::vk::rt::Slot<#ty>);
+        quote!(#field: #slot,)
     });
     let callees = (!graph.callees.is_empty()).then(|| {
         let nest = |rest, callee: &syn::Type| quote!(::vk::rt::Overlay<#callee, #rest>);
@@ -160,7 +160,7 @@ fn frame(signature: &Signature, graph: &Graph) -> TokenStream {
     quote! {
         #(#attributes)*
         #doc
-        #[allow(non_camel_case_types, clippy::all, clippy::pedantic, missing_debug_implementations)]
+        #[allow(non_camel_case_types, missing_debug_implementations, clippy::all)]
         #[repr(C)]
         #visibility struct #frame #declared #clause {
             pc: u32,
@@ -187,7 +187,10 @@ impl<'a> Parts<'a> {
     }
 
     fn values(&self) -> impl Iterator<Item = &'a Parameter> {
-        self.signature.parameters.iter().filter(|parameter| matches!(parameter.passing, Passing::Value { .. }))
+        self.signature
+            .parameters
+            .iter()
+            .filter(|parameter| matches!(parameter.passing, Passing::Value { .. }))
     }
 
     /// Parameters that are passed again at each resume: `io` and references.
@@ -205,7 +208,13 @@ impl<'a> Parts<'a> {
     }
 
     /// What callers call: all parameters each time.
-    fn resume(&self, name: &Ident, this: &TokenStream, frame: &TokenStream, step: TokenStream) -> TokenStream {
+    fn resume(
+        &self,
+        name: &Ident,
+        this: &TokenStream,
+        frame: &TokenStream,
+        step: TokenStream,
+    ) -> TokenStream {
         let Signature { visibility, output, lifetimes, parameters, .. } = self.signature;
         let (generics, _, clause) = lifetimes.split_for_impl();
         let parameters = parameters.iter().map(|Parameter { name, ty, .. }| quote!(#name: #ty));
@@ -220,7 +229,13 @@ impl<'a> Parts<'a> {
     }
 
     /// The same for a method: it keeps its name and place, and the frame comes last.
-    fn method(&self, this: &TokenStream, last: &TokenStream, pass: &TokenStream, step: &Ident) -> TokenStream {
+    fn method(
+        &self,
+        this: &TokenStream,
+        last: &TokenStream,
+        pass: &TokenStream,
+        step: &Ident,
+    ) -> TokenStream {
         let Signature { visibility, output, lifetimes, parameters, name, .. } = self.signature;
         let (generics, _, clause) = lifetimes.split_for_impl();
         let parameters = parameters.iter().map(|Parameter { name, ty, .. }| quote!(#name: #ty));
@@ -248,8 +263,7 @@ impl<'a> Parts<'a> {
         let this = self.signature.receiver.as_ref().and_then(|receiver| receiver.this.as_ref());
         let this = this.map(|this| quote_spanned!(this.self_token.span=> self,));
         let passed = self.passed().into_iter().map(|parameter| &parameter.name);
-        let field = &self.graph.variables[deadline.0].field;
-        let mark = get_slot(&quote!(#frame.#field), Span::mixed_site());
+        let mark = get_slot(&self.graph.variables[deadline.0]);
         let restore = quote! {
             let #result = Self::#run(#this #frame, #(#passed),*);
             if #result.is_ready() {
@@ -265,7 +279,8 @@ impl<'a> Parts<'a> {
         let Signature { output, lifetimes, attributes, .. } = self.signature;
         const SMALL: usize = 4;
         let inline = attributes.iter().filter(|a| a.path().is_ident("inline") || a.path().is_ident("cold"));
-        let small = self.graph.blocks.len() <= SMALL && !attributes.iter().any(|a| a.path().is_ident("inline"));
+        let small =
+            self.graph.blocks.len() <= SMALL && !attributes.iter().any(|a| a.path().is_ident("inline"));
         let inline = if small { quote!(#[inline]) } else { quote!(#(#inline)*) };
         let (generics, _, clause) = lifetimes.split_for_impl();
         let passed = self.passed().into_iter().map(|Parameter { name, ty, .. }| quote!(#name: #ty));
@@ -285,7 +300,8 @@ impl<'a> Parts<'a> {
     /// Coroutines without reference parameters can be started on their own.
     fn coroutine(&self) -> Option<TokenStream> {
         let Signature { frame, generics, lifetimes, parameters, output, .. } = self.signature;
-        let alone = parameters.iter().all(|parameter| !matches!(parameter.passing, Passing::Reference { .. }));
+        let alone =
+            parameters.iter().all(|parameter| !matches!(parameter.passing, Passing::Reference { .. }));
         if !alone || !lifetimes.params.is_empty() || lifetimes.where_clause.is_some() {
             return None;
         }
@@ -296,14 +312,14 @@ impl<'a> Parts<'a> {
         }
         let (impl_generics, types, clause) = generics.split_for_impl();
         let args = self.values().map(|parameter| &parameter.ty);
-        let fields = self.graph.variables.iter().filter(|variable| variable.parameter).map(|variable| &variable.field);
+        let fields =
+            self.graph.variables.iter().filter(|variable| variable.parameter).map(|variable| &variable.field);
         let numbers = (0..).map(Literal::usize_unsuffixed);
         let name = frame.to_string();
         let cfg = &self.attributes;
-        let lints = lints();
         Some(quote! {
             #(#cfg)*
-            #lints
+            #[allow(clippy::all)]
             impl #impl_generics ::vk::rt::Coroutine for #frame #types #clause {
                 type Args = (#(#args,)*);
                 type Output = #output;
@@ -442,8 +458,7 @@ impl<'a> Parts<'a> {
         let mut bindings = TokenStream::new();
         for VariableId(id) in effects.reads.difference(&effects.writes) {
             let variable = &self.graph.variables[*id];
-            let (frame, name, field) = (hidden("frame"), &variable.name, &variable.field);
-            let get = get_slot(&quote!(#frame.#field), Span::mixed_site());
+            let (name, get) = (&variable.name, get_slot(variable));
             let shared = (!variable.mutable).then(|| quote!(&*));
             bindings.extend(quote!(let #name = #shared #get;));
         }

@@ -11,6 +11,7 @@
 //!
 //! Code refers to blocks by marks (see [`Mark`]) until expansion, which knows the order.
 
+use crate::tokens::RESERVED;
 use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, format_ident};
 use std::collections::BTreeSet;
@@ -218,7 +219,7 @@ impl Mark {
     /// The mark that `ident` is, if it is one.
     pub fn read(ident: &Ident) -> Option<Mark> {
         let text = ident.to_string();
-        let text = text.strip_prefix("__vk_")?;
+        let text = text.strip_prefix(RESERVED)?;
         if let Some(id) = text.strip_prefix("jump_") {
             return Some(Mark::Jump(BlockId(id.parse().ok()?)));
         }
@@ -276,7 +277,8 @@ impl Graph {
             }
             id
         };
-        let targets: Vec<BlockId> = (0..self.blocks.len()).map(|id| target(&self.blocks, BlockId(id))).collect();
+        let targets: Vec<BlockId> =
+            (0..self.blocks.len()).map(|id| target(&self.blocks, BlockId(id))).collect();
         for block in &mut self.blocks {
             block.renumber(&targets);
         }

@@ -7,32 +7,36 @@
 //! ```
 //!
 //! The one rule that everything rests on: *a call on `io`, or a call that is handed `io`, blocks; nothing else
-//! does.* So suspension points are found in the syntax ([`blocking`]), and no types are needed.
+//! does.* So suspension points are found in the syntax (`blocking`), and no types are needed.
 //!
 //! - A variable whose scope contains a later suspension point lives in the frame; it needs a type.
 //! - A statement with a suspension point is evaluated again from its start when it resumes, so only what may
-//!   be evaluated twice comes before the call ([`purity`]). Progress of the operation is kept by `Io`.
+//!   be evaluated twice comes before the call (`purity`). Progress of the operation is kept by `Io`.
 //! - What doesn't block stays as the user wrote it: only names of frame variables and jumps change
-//!   ([`rewrite`]).
+//!   (`rewrite`).
 //! - One deviation from ordinary Rust: temporaries in the value of a `match`, or in the condition of an `if` or
 //!   `while`, whose branches block, end before the branch begins.
+//!
+//! With `VK_DUMP=dir` in the environment of a build, each coroutine's graph and expansion is written to
+//! `dir/NAME.txt`.
 //!
 //! Nothing here panics, whatever the tokens; a mistake of the lowering is found by [`validate`] and reported as
 //! an error.
 
 pub mod app;
-pub mod blocking;
+mod blocking;
+mod dest;
 mod dump;
-pub mod expand;
+mod expand;
 pub mod graph;
 mod lower;
 pub mod plain;
 mod print;
-pub mod purity;
+mod purity;
 pub mod refusal;
-pub mod rewrite;
-pub mod scope;
-pub mod signature;
+mod rewrite;
+mod scope;
+mod signature;
 mod tokens;
 pub mod validate;
 
@@ -50,6 +54,10 @@ pub fn coroutine(attribute: TokenStream, item: TokenStream) -> TokenStream {
     let mut refusals = Refusals::default();
     if !attribute.is_empty() {
         refusals.push(attribute, Refusal::Arguments);
+    }
+    if let Some(name) = tokens::reserved(&item) {
+        refusals.push(name, Refusal::Reserved);
+        return refusals.to_compile_errors();
     }
     let expanded = match syn::parse2::<Item>(item) {
         Ok(Item::Fn(function)) => match Signature::read(function) {
@@ -82,7 +90,9 @@ pub fn graphs(item: Item) -> Result<Vec<Graph>, Refusals> {
                 ImplItem::Fn(method) if is_coroutine(method) => Some(method.clone()),
                 _ => None,
             });
-            coroutines.map(|method| Signature::method(method, &block.self_ty, &block.generics)).collect::<Result<_, _>>()?
+            coroutines
+                .map(|method| Signature::method(method, &block.self_ty, &block.generics))
+                .collect::<Result<_, _>>()?
         }
         other => return Err((other, Refusal::NotAFunction).into()),
     };
@@ -106,7 +116,8 @@ fn free(signature: &Signature, refusals: &mut Refusals) -> TokenStream {
 /// The graph of `signature`, valid.
 fn checked(signature: &Signature) -> Result<Graph, Refusals> {
     let graph = lower::lower(signature)?;
-    validate::validate(&graph).map_err(|problem| Refusals::from((&signature.name, Refusal::Internal(problem))))?;
+    validate::validate(&graph)
+        .map_err(|problem| Refusals::from((&signature.name, Refusal::Internal(problem))))?;
     Ok(graph)
 }
 
@@ -120,12 +131,14 @@ fn methods(mut block: ItemImpl, refusals: &mut Refusals) -> TokenStream {
         refusals.push(path, Refusal::TraitImpl);
         return block.into_token_stream();
     }
-    let has_coroutine = block.items.iter().any(|item| matches!(item, ImplItem::Fn(method) if is_coroutine(method)));
+    let has_coroutine =
+        block.items.iter().any(|item| matches!(item, ImplItem::Fn(method) if is_coroutine(method)));
     if !has_coroutine || !matches!(&*block.self_ty, Type::Path(path) if path.qself.is_none()) {
         refusals.push(&block.self_ty, Refusal::EmptyImpl);
         return block.into_token_stream();
     }
-    let cfgs: Vec<_> = block.attrs.iter().filter(|attribute| attribute.path().is_ident("cfg")).cloned().collect();
+    let cfgs: Vec<_> =
+        block.attrs.iter().filter(|attribute| attribute.path().is_ident("cfg")).cloned().collect();
     let mut outside = TokenStream::new();
     let mut items = Vec::new();
     for item in std::mem::take(&mut block.items) {

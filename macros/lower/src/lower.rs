@@ -20,10 +20,11 @@ mod repeat;
 pub(crate) use call::hash;
 
 use crate::blocking::{Blocking, bare};
+use crate::dest::{self, Dest, Target};
 use crate::graph::{Block, BlockId, CalleeId, Code, Edge, Graph, Terminator, Variable, VariableId};
 use crate::purity::{self, Stop};
 use crate::refusal::{Refusal, Refusals};
-use crate::rewrite::{self, Context, Dest, Resume, Rewriter, Target};
+use crate::rewrite::{self, Context, Resume, Rewriter};
 use crate::scope::{Binding, Scope};
 use crate::signature::{Passing, Signature};
 use crate::tokens::hidden;
@@ -98,7 +99,8 @@ impl Lowerer<'_> {
         self.start(entry);
         sets_deadline(body, &self.blocking).then(|| {
             let id = self.variable(hidden("outer_deadline"), parse_quote!(u64), false);
-            let (frame, field, io) = (hidden("frame"), self.variables[id.0].field.clone(), self.signature.io());
+            let (frame, field, io) =
+                (hidden("frame"), self.variables[id.0].field.clone(), self.signature.io());
             let mut code = Code::new(quote!(#frame.#field.write(#io.deadline_mark());));
             code.writes.insert(id);
             self.emit(code);
@@ -167,7 +169,8 @@ impl Lowerer<'_> {
         let base = name.to_string();
         let base = base.trim_start_matches("r#");
         let taken = |field: &str| {
-            matches!(field, "pc" | "callee" | "generics") || self.variables.iter().any(|known| known.field == field)
+            matches!(field, "pc" | "callee" | "generics")
+                || self.variables.iter().any(|known| known.field == field)
         };
         let number = (1..).find(|&n| !taken(&numbered(base, n))).unwrap_or(1);
         let field = field_ident(&numbered(base, number), name.span());
@@ -187,7 +190,11 @@ impl Lowerer<'_> {
 
     /// Runs `with` on a rewriter for the current scope; answers what the rewritten code does, and the scope
     /// with what it declared.
-    fn rewrite<T>(&mut self, resume: Option<Resume>, with: impl FnOnce(&mut Rewriter<'_>) -> T) -> (T, Code, Scope) {
+    fn rewrite<T>(
+        &mut self,
+        resume: Option<Resume>,
+        with: impl FnOnce(&mut Rewriter<'_>) -> T,
+    ) -> (T, Code, Scope) {
         let context = Self::context(self.signature, &self.blocking, &self.variables, &self.targets);
         let mut rewriter = Rewriter::new(context, self.scope.clone(), resume, &mut self.refusals);
         let value = with(&mut rewriter);
@@ -203,7 +210,7 @@ impl Lowerer<'_> {
     }
 
     fn deliver(&self, value: Code, dest: &Dest) -> (Code, bool) {
-        rewrite::deliver(value, dest, &self.variables)
+        dest::deliver(value, dest, &self.variables)
     }
 
     /// Sends `value` to `dest` in the current block.
@@ -227,7 +234,7 @@ impl Lowerer<'_> {
         if let Some(last) = last {
             self.check_statements(&stmts[..=last]);
             for (at, stmt) in stmts[..=last].iter().enumerate() {
-                if !self.is_take_over(stmt) {
+                if self.blocking.stmt(stmt) {
                     self.scope.lose_locals(outer);
                 }
                 rest = at + 1;
@@ -401,8 +408,7 @@ impl Lowerer<'_> {
                 true
             }
             Expr::Break(e) => {
-                let label = e.label.as_ref().map(|label| label.ident.to_string());
-                let Some(target) = rewrite::find_target(&self.targets, label.as_deref()).cloned() else { return false };
+                let Some(target) = self.target(e.label.as_ref()) else { return false };
                 match &e.expr {
                     Some(value) => self.expr(value, &inner(&target.dest)),
                     None => self.emit_value(self.unit(e.break_token.span), &inner(&target.dest)),
@@ -411,14 +417,20 @@ impl Lowerer<'_> {
                 true
             }
             Expr::Continue(e) => {
-                let label = e.label.as_ref().map(|label| label.ident.to_string());
-                let target = rewrite::find_target(&self.targets, label.as_deref());
-                let Some(next) = target.and_then(|target| target.next) else { return false };
+                let Some(next) = self.target(e.label.as_ref()).and_then(|target| target.next) else {
+                    return false;
+                };
                 self.goto(next);
                 true
             }
             _ => false,
         }
+    }
+
+    /// The lowered loop or block that a `break` or `continue` means.
+    fn target(&self, label: Option<&syn::Lifetime>) -> Option<Target> {
+        let label = label.map(|label| label.ident.to_string());
+        dest::find_target(&self.targets, label.as_deref()).cloned()
     }
 
     /// Control flow that blocks in its branches.
@@ -489,7 +501,12 @@ fn inner(dest: &Dest) -> Dest {
 fn is_statement(expr: &Expr) -> bool {
     matches!(
         expr,
-        Expr::If(_) | Expr::Match(_) | Expr::Block(_) | Expr::Loop(_) | Expr::While(_) | Expr::ForLoop(_)
+        Expr::If(_)
+            | Expr::Match(_)
+            | Expr::Block(_)
+            | Expr::Loop(_)
+            | Expr::While(_)
+            | Expr::ForLoop(_)
             | Expr::Unsafe(_)
     )
 }

@@ -37,8 +37,15 @@ fn expand(input: &DeriveInput) -> Result<TokenStream, Refusals> {
         quote_spanned!(ty.span()=> plain::<#ty>();)
     });
     let dropless = if generics.params.is_empty() {
-        let message = format!("`{name}` is Plain, so neither it nor a field of it may implement Drop");
-        quote_spanned!(name.span()=> const _: () = ::core::assert!(!::core::mem::needs_drop::<#name>(), #message);)
+        let message = format!("`{name}` is Plain, so it may not implement Drop");
+        // A field with `Drop` isn't Plain and has been reported.
+        let fields = fields.iter().map(|field| &field.ty);
+        quote_spanned! {name.span()=>
+            const _: () = ::core::assert!(
+                !::core::mem::needs_drop::<#name>() #(|| ::core::mem::needs_drop::<#fields>())*,
+                #message
+            );
+        }
     } else {
         // Can't be evaluated for a generic type: an overlap of impls says the same.
         quote! {

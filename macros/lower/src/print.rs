@@ -1,12 +1,33 @@
 //! A graph as text, and as a drawing for Graphviz.
 
 use crate::graph::{Block, Code, Edge, Graph, Terminator, Variable};
+use proc_macro2::{Group, TokenStream, TokenTree};
 use quote::ToTokens;
 use std::fmt::{self, Write};
 
-/// Tokens on one line, nearly as one would write them.
+/// Tokens on one line, nearly as one would write them; a blocking call without what makes it suspend.
 fn line(tokens: &impl ToTokens) -> String {
-    crate::refusal::source(tokens)
+    crate::refusal::source(&calls(tokens.to_token_stream()))
+}
+
+/// `io.read(…)` for `(match io.read(…) { Ready(value) => value, Pending => { … } })`.
+fn calls(tokens: TokenStream) -> TokenStream {
+    let tree = |tree| match tree {
+        TokenTree::Group(group) => match suspension(&group) {
+            Some(call) => calls(call),
+            None => TokenTree::Group(Group::new(group.delimiter(), calls(group.stream()))).into(),
+        },
+        other => other.into(),
+    };
+    tokens.into_iter().map(tree).collect::<Vec<TokenStream>>().into_iter().collect()
+}
+
+/// The call of a group that is a blocking call as the lowering writes it.
+fn suspension(group: &Group) -> Option<TokenStream> {
+    let trees: Vec<TokenTree> = group.stream().into_iter().collect();
+    let [TokenTree::Ident(word), call @ .., TokenTree::Group(arms)] = &trees[..] else { return None };
+    let suspends = arms.stream().to_string().contains("return :: vk :: rt :: Poll :: Pending");
+    (word == "match" && suspends).then(|| call.iter().cloned().collect())
 }
 
 impl fmt::Display for Graph {
@@ -39,7 +60,8 @@ impl Graph {
         let mut out = format!("digraph \"{}\" {{\n  node [shape=box, fontname=monospace];\n", self.name);
         for (at, block) in self.blocks.iter().enumerate() {
             let text = self.block_lines(block).join("\n");
-            let label = format!("{at}\n{text}\n").replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\l");
+            let label =
+                format!("{at}\n{text}\n").replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\l");
             let style = if block.resume { ", style=bold" } else { "" };
             let _ = writeln!(out, "  {at} [label=\"{label}\"{style}];");
             for (to, _) in block.successors() {

@@ -9,11 +9,12 @@ use syn::visit::{self, Visit};
 use syn::{BinOp, Expr, ExprMacro, Stmt, UnOp};
 
 /// Methods that only look at their receiver, whatever its type.
+#[rustfmt::skip]
 const VIEWS: &[&str] = &[
-    "abs", "as_bytes", "as_deref", "as_deref_mut", "as_mut", "as_mut_slice", "as_ref", "as_slice", "as_str",
-    "capacity", "cloned", "clone", "copied", "end", "first", "get", "get_mut", "is_empty", "is_err", "is_none",
-    "is_ok", "is_some", "iter", "iter_mut", "last", "len", "max", "min", "start", "to_be_bytes", "to_le_bytes", "to_ne_bytes",
-    "trim_ascii", "trim_ascii_end", "trim_ascii_start", "trim_end", "unwrap_or", "unwrap_or_default",
+    "abs", "as_bytes", "as_deref", "as_deref_mut", "as_mut", "as_mut_slice", "as_ref", "as_slice", "as_str", "capacity",
+    "clone", "cloned", "copied", "first", "get", "get_mut", "is_empty", "is_err", "is_none", "is_ok", "is_some", "iter",
+    "iter_mut", "last", "len", "max", "min", "to_be_bytes", "to_le_bytes", "to_ne_bytes", "trim_ascii", "trim_ascii_end",
+    "trim_ascii_start", "trim_end", "unwrap_or", "unwrap_or_default",
 ];
 
 /// Associated functions that only make a value of their type: `Duration::from_secs`, `Line::new`.
@@ -23,7 +24,16 @@ fn is_maker(name: &str) -> bool {
 
 /// Macros whose value depends on their arguments only.
 const MACROS: &[&str] = &[
-    "column", "concat", "env", "file", "format_args", "include_bytes", "include_str", "line", "module_path", "stringify",
+    "column",
+    "concat",
+    "env",
+    "file",
+    "format_args",
+    "include_bytes",
+    "include_str",
+    "line",
+    "module_path",
+    "stringify",
 ];
 
 /// The first part of `expr` that must not be evaluated twice.
@@ -48,9 +58,11 @@ pub fn offender(expr: &Expr) -> Option<&Expr> {
         Expr::Tuple(e) => e.elems.iter().find_map(offender),
         Expr::Array(e) => e.elems.iter().find_map(offender),
         Expr::Repeat(e) => offender(&e.expr).or_else(|| offender(&e.len)),
-        Expr::Struct(e) => {
-            e.fields.iter().find_map(|field| offender(&field.expr)).or_else(|| e.rest.as_deref().and_then(offender))
-        }
+        Expr::Struct(e) => e
+            .fields
+            .iter()
+            .find_map(|field| offender(&field.expr))
+            .or_else(|| e.rest.as_deref().and_then(offender)),
         Expr::Let(e) => offender(&e.expr),
         Expr::Call(e) if is_pure_path(&e.func) => e.args.iter().find_map(offender),
         Expr::MethodCall(e) if VIEWS.contains(&e.method.to_string().as_str()) => {
@@ -95,7 +107,8 @@ fn is_pure_path(func: &Expr) -> bool {
     let last = segments.last().map(|last| &last.ident);
     let owner = segments.len().checked_sub(2).and_then(|at| segments.get(at));
     last.is_some_and(is_camel)
-        || owner.is_some_and(|owner| is_camel(&owner.ident)) && last.is_some_and(|name| is_maker(&name.to_string()))
+        || owner.is_some_and(|owner| is_camel(&owner.ident))
+            && last.is_some_and(|name| is_maker(&name.to_string()))
 }
 
 /// `+=` and the like.
@@ -103,8 +116,16 @@ pub fn is_assignment(op: &BinOp) -> bool {
     use BinOp::*;
     matches!(
         op,
-        AddAssign(_) | SubAssign(_) | MulAssign(_) | DivAssign(_) | RemAssign(_) | BitXorAssign(_) | BitAndAssign(_)
-            | BitOrAssign(_) | ShlAssign(_) | ShrAssign(_)
+        AddAssign(_)
+            | SubAssign(_)
+            | MulAssign(_)
+            | DivAssign(_)
+            | RemAssign(_)
+            | BitXorAssign(_)
+            | BitAndAssign(_)
+            | BitOrAssign(_)
+            | ShlAssign(_)
+            | ShrAssign(_)
     )
 }
 
@@ -118,6 +139,11 @@ pub enum Stop {
 }
 
 impl Stop {
+    /// Whether `expr` itself is the control flow.
+    pub fn is_all_of(&self, expr: &Expr) -> bool {
+        matches!(self, Stop::Control(control) if **control == *expr)
+    }
+
     /// Refuses it, where no blocks of its own can help.
     pub fn refuse(self, refusals: &mut Refusals) {
         match self {
@@ -233,7 +259,8 @@ impl Scan<'_> {
             if let Some(found) = offender(arg) {
                 let text = excerpt(found);
                 let temporary = matches!(found, Expr::Reference(_));
-                let refusal = if temporary { Refusal::Temporary(text) } else { Refusal::ImpureArgument(text) };
+                let refusal =
+                    if temporary { Refusal::Temporary(text) } else { Refusal::ImpureArgument(text) };
                 return refused(found, refusal);
             }
         }
@@ -255,7 +282,9 @@ impl Scan<'_> {
 /// What a blocking call is handed beside `io`: its receiver, if that isn't `io`, and its arguments.
 fn call_arguments(call: &Expr, blocking: &Blocking) -> Vec<Expr> {
     let args: Vec<Expr> = match call {
-        Expr::MethodCall(call) => [(*call.receiver).clone()].into_iter().chain(call.args.iter().cloned()).collect(),
+        Expr::MethodCall(call) => {
+            [(*call.receiver).clone()].into_iter().chain(call.args.iter().cloned()).collect()
+        }
         Expr::Call(call) => call.args.iter().cloned().collect(),
         Expr::Macro(call) => {
             arguments(&call.mac.tokens).unwrap_or_default().iter().map(|arg| value_of(arg).clone()).collect()

@@ -23,6 +23,8 @@ pub enum Refusal {
     Qualifier(&'static str),
     /// `impl Trait` as a parameter or result.
     ImplTrait,
+    /// A name that generated code uses.
+    Reserved,
     /// A parameter that is a pattern.
     PatternParameter,
     /// A parameter by value whose type borrows.
@@ -47,7 +49,7 @@ pub enum Refusal {
     InferredType,
     /// A reference in the type of a frame variable.
     Reference,
-    /// A binding of a pattern, used where it would have to live across a blocking call.
+    /// A binding of a pattern, used by or after a blocking call.
     PatternBinding(String),
     /// `io` used for something else than a blocking call.
     IoMention(String),
@@ -120,6 +122,7 @@ impl fmt::Display for Refusal {
                 "a frame needs the name of every type: write a type parameter, `fn f<T: Trait>(…: T)`, \
                  instead of `impl Trait`",
             ),
+            Reserved => f.write_str("names that begin with `__vk_` are taken by generated code: choose another"),
             PatternParameter => {
                 f.write_str("a coroutine's parameter is a plain name: take it apart with a `let` in the body")
             }
@@ -165,8 +168,8 @@ impl fmt::Display for Refusal {
             ),
             PatternBinding(name) => write!(
                 f,
-                "`{name}` is bound by a pattern and alive across a blocking call: take it over with a type, \
-                 `let {name}: T = {name};` as first statement after the pattern"
+                "`{name}` is bound by a pattern and ends at the first blocking call: take it over with a type before \
+                 that, `let {name}: T = {name};`"
             ),
             IoMention(name) => write!(
                 f,
@@ -297,13 +300,22 @@ impl<T: ToTokens> From<(T, Refusal)> for Refusals {
 
 /// The source of `node` on one line, with the spaces that people leave out left out.
 pub fn source(node: &impl ToTokens) -> String {
-    const SPACED: [&str; 17] =
-        [" . ", " ( ", " (", "( ", " )", " ,", " :: ", "& ", " ?", " ;", " [", "[ ", " ]", "* ", " < ", " >", " !"];
-    let mut text = node.to_token_stream().to_string();
+    const SPACED: [&str; 18] = [
+        " . ", " ( ", " (", "( ", " )", " ,", " :: ", "& ", " ?", " ;", " [", "[ ", " ]", "* ", " < ", " >",
+        " !", ":: ",
+    ];
+    let text = node.to_token_stream().to_string();
+    let mut text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     for spaced in SPACED {
         text = text.replace(spaced, spaced.trim());
     }
-    text.replace("match(", "match (").replace("if(", "if (").replace("=(", "= (")
+    text.replace(" : ", ": ")
+        .replace("match(", "match (")
+        .replace("if(", "if (")
+        .replace("=(", "= (")
+        .replace("mut[", "mut [")
+        .replace("mut(", "mut (")
+        .replace("return::", "return ::")
 }
 
 /// The source of `node`, shortened for a message.

@@ -8,49 +8,19 @@
 //! | `break`, `continue` to a lowered loop | a jump to its block |
 //! | `e?` where the result is an `Option` | `match e { Some(v) => v, None => return Ready(None) }` |
 
+mod macros;
+
 use crate::blocking::{Blocking, arguments, bare};
+use crate::dest::{Dest, Target, deliver, find_target};
 use crate::graph::{BlockId, CalleeId, Code, Jump, Mark, Variable};
 use crate::refusal::{Refusal, Refusals};
 use crate::scope::{Binding, Scope};
 use crate::tokens::{self, hidden};
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
-use syn::{Expr, ExprMacro, FieldValue, Lifetime, Lit, Macro, Member, Pat, Stmt, Token, parse_quote_spanned};
-
-/// Where a value goes.
-#[derive(Clone, Debug)]
-pub enum Dest {
-    /// Nowhere: a statement.
-    Ignore,
-    /// To the caller.
-    Return,
-    /// To a variable of the frame; the segment goes on and sees it.
-    Let(crate::graph::VariableId),
-    /// To a variable of the frame that is seen from the next block on.
-    Slot(crate::graph::VariableId),
-    /// To a place: `place =`, `place +=`, with what evaluating it does.
-    Assign(Code),
-    /// There is no value: it must not come so far.
-    Never,
-}
-
-/// A lowered loop or labelled block that can be left from inside.
-#[derive(Clone, Debug)]
-pub struct Target {
-    /// Its label, without the apostrophe.
-    pub label: Option<String>,
-    /// Whether it is a loop: unlabelled `break` and `continue` mean it.
-    pub is_loop: bool,
-    /// Where `break` goes.
-    pub exit: BlockId,
-    /// Where `continue` goes.
-    pub next: Option<BlockId>,
-    /// Where the value of `break` goes.
-    pub dest: Dest,
-}
+use syn::{Expr, ExprMacro, FieldValue, Lifetime, Member, Pat, Stmt, Token, parse_quote_spanned};
 
 /// The blocking call of a segment.
 #[derive(Clone, Copy, Debug)]
@@ -100,7 +70,16 @@ impl<'a> Rewriter<'a> {
         resume: Option<Resume>,
         refusals: &'a mut Refusals,
     ) -> Rewriter<'a> {
-        Rewriter { context, scope, resume, code: Code::default(), refusals, native: vec![], closures: 0, places: false }
+        Rewriter {
+            context,
+            scope,
+            resume,
+            code: Code::default(),
+            refusals,
+            native: vec![],
+            closures: 0,
+            places: false,
+        }
     }
 
     /// Rewrites a place so that it needs no binding of this segment: `(*unsafe { frame.x.get() })`.
@@ -136,8 +115,7 @@ impl<'a> Rewriter<'a> {
                 let variable = &self.context.variables[id.0];
                 let span = ident.span();
                 if self.places {
-                    let (frame, field) = (hidden("frame"), &variable.field);
-                    let get = get_slot(&quote!(#frame.#field), Span::mixed_site());
+                    let get = get_slot(variable);
                     let get = if variable.mutable { get } else { quote!(&*#get) };
                     return Some(parse_quote_spanned!(span=> (*#get)));
                 }
@@ -192,15 +170,18 @@ impl<'a> Rewriter<'a> {
                 let newline = tokens::macro_name(mac).is_some_and(|name| name == "writeln");
                 self.mac(mac);
                 let io = self.context.io;
-                let mut args = arguments(&mac.tokens).unwrap_or_default().into_iter().skip(1).collect::<Vec<_>>();
+                let mut args =
+                    arguments(&mac.tokens).unwrap_or_default().into_iter().skip(1).collect::<Vec<_>>();
                 if newline {
                     match args.first_mut() {
-                        Some(first) => match literal(first) {
+                        Some(first) => match macros::literal(first) {
                             Some(text) => {
                                 let text = syn::LitStr::new(&(text + "\n"), first.span());
                                 *first = parse_quote_spanned!(first.span()=> #text);
                             }
-                            None => *first = parse_quote_spanned!(first.span()=> ::core::concat!(#first, "\n")),
+                            None => {
+                                *first = parse_quote_spanned!(first.span()=> ::core::concat!(#first, "\n"))
+                            }
                         },
                         None => args.push(parse_quote_spanned!(mac.path.span()=> "\n")),
                     }
@@ -213,8 +194,8 @@ impl<'a> Rewriter<'a> {
         let Some(Resume { block, .. }) = self.resume else { return };
         let counter = Mark::Counter(block);
         let (frame, value) = (hidden("frame"), hidden("value"));
-        let at = Span::mixed_site().located_at(span);
-        *expr = Expr::Verbatim(quote_spanned! {at=>
+        // With the user's span outside, so that an unused result is reported there.
+        *expr = Expr::Verbatim(quote_spanned! {span=>
             (match #called {
                 ::vk::rt::Poll::Ready(#value) => #value,
                 ::vk::rt::Poll::Pending => {
@@ -230,7 +211,12 @@ impl<'a> Rewriter<'a> {
         self.resume?.callee.map(callee_frame)
     }
 
-    fn jump(&mut self, tokens: impl ToTokens, label: Option<&Lifetime>, again: bool) -> Option<(BlockId, Dest)> {
+    fn jump(
+        &mut self,
+        tokens: impl ToTokens,
+        label: Option<&Lifetime>,
+        again: bool,
+    ) -> Option<(BlockId, Dest)> {
         let label = label.map(|label| label.ident.to_string());
         let inside = match &label {
             Some(label) => self.native.iter().any(|(known, _)| known.as_ref() == Some(label)),
@@ -270,140 +256,6 @@ impl<'a> Rewriter<'a> {
         visit(self);
         self.native.pop();
     }
-
-    /// Rewrites inside of a macro call.
-    fn mac(&mut self, mac: &mut Macro) {
-        let name = tokens::macro_name(mac).unwrap_or_default();
-        let known = FORMATS.iter().find(|(known, _)| *known == name);
-        if name == "matches" {
-            if let Ok((mut value, rest)) = mac.parse_body_with(split_first) {
-                self.visit_expr_mut(&mut value);
-                let rest = self.raw(&rest, false);
-                mac.tokens = quote!(#value, #rest);
-                return;
-            }
-        } else if name == "vec" {
-            if let Ok(mut repeat) = mac.parse_body_with(parse_repeat) {
-                self.visit_expr_mut(&mut repeat.0);
-                self.visit_expr_mut(&mut repeat.1);
-                let (value, count) = repeat;
-                mac.tokens = quote!(#value; #count);
-                return;
-            }
-            if let Some(mut args) = arguments(&mac.tokens) {
-                args.iter_mut().for_each(|arg| self.visit_expr_mut(arg));
-                mac.tokens = args.into_token_stream();
-                return;
-            }
-        } else if let Some((_, format)) = known
-            && let Some(args) = arguments(&mac.tokens)
-            && (!LOGS.contains(&name.as_str()) || args.first().is_some_and(|arg| literal(arg).is_some()))
-        {
-            mac.tokens = self.format(args, *format).into_token_stream();
-            return;
-        }
-        let log = LOGS.contains(&name.as_str());
-        mac.tokens = self.raw(&mac.tokens.clone(), log);
-    }
-
-    /// Arguments of a macro like `format!`, whose format string is the argument number `format`.
-    fn format(&mut self, mut args: Punctuated<Expr, Token![,]>, format: usize) -> Punctuated<Expr, Token![,]> {
-        let mut names = args.get(format).and_then(literal).map_or_else(Vec::new, |text| tokens::captures(&text));
-        let span = args.get(format).map_or_else(Span::call_site, |text| text.span());
-        for arg in &mut args {
-            match arg {
-                Expr::Assign(named) => {
-                    if let Expr::Path(path) = &*named.left {
-                        names.retain(|name| !path.path.is_ident(name));
-                    }
-                    self.visit_expr_mut(&mut named.right);
-                }
-                _ => self.visit_expr_mut(arg),
-            }
-        }
-        names.sort();
-        names.dedup();
-        for name in names {
-            let ident = syn::parse_str::<Ident>(&name).unwrap_or_else(|_| hidden("unreachable"));
-            let ident = Ident::new(&ident.to_string(), span);
-            if let Some(value) = self.variable(&ident) {
-                args.push(parse_quote_spanned!(span=> #ident = #value));
-            }
-        }
-        args
-    }
-
-    /// Tokens of a macro that isn't known: replaces what may be a variable.
-    fn raw(&mut self, tokens: &TokenStream, log: bool) -> TokenStream {
-        for name in string_captures(tokens) {
-            // Formats the reference, which shows the same.
-            self.variable(&Ident::new(&name, Span::call_site()));
-        }
-        let alone: Vec<String> = if log { lone_names(tokens) } else { Vec::new() };
-        tokens::variables(tokens, &mut |ident| {
-            let value = self.variable(ident)?;
-            (!alone.contains(&ident.to_string())).then(|| value.into_token_stream())
-        })
-    }
-}
-
-/// Macros with a format string, and which argument it is.
-const FORMATS: &[(&str, usize)] = &[
-    ("format", 0), ("format_args", 0), ("print", 0), ("println", 0), ("eprint", 0), ("eprintln", 0), ("panic", 0),
-    ("unreachable", 0), ("todo", 0), ("unimplemented", 0), ("dbg", usize::MAX), ("write", 1), ("writeln", 1),
-    ("assert", 1), ("debug_assert", 1), ("assert_eq", 2), ("assert_ne", 2), ("debug_assert_eq", 2),
-    ("debug_assert_ne", 2), ("trace", 0), ("debug", 0), ("info", 0), ("warn", 0), ("error", 0),
-];
-
-/// Logging macros, where a lone name is the name of a field too.
-const LOGS: &[&str] = &["trace", "debug", "info", "warn", "error", "event", "span"];
-
-fn literal(expr: &Expr) -> Option<String> {
-    match bare(expr) {
-        Expr::Lit(syn::ExprLit { lit: Lit::Str(text), .. }) => Some(text.value()),
-        _ => None,
-    }
-}
-
-fn split_first(input: syn::parse::ParseStream<'_>) -> syn::Result<(Expr, TokenStream)> {
-    let value = input.parse()?;
-    input.parse::<Token![,]>()?;
-    Ok((value, input.parse()?))
-}
-
-fn parse_repeat(input: syn::parse::ParseStream<'_>) -> syn::Result<(Expr, Expr)> {
-    let value = input.parse()?;
-    input.parse::<Token![;]>()?;
-    Ok((value, input.parse()?))
-}
-
-fn string_captures(tokens: &TokenStream) -> Vec<String> {
-    let literals = tokens.clone().into_iter().filter_map(|tree| match tree {
-        proc_macro2::TokenTree::Literal(literal) => match Lit::new(literal) {
-            Lit::Str(text) => Some(text.value()),
-            _ => None,
-        },
-        _ => None,
-    });
-    literals.flat_map(|text| tokens::captures(&text)).filter(|name| !name.starts_with("r#")).collect()
-}
-
-/// Names that are a whole argument by themselves.
-fn lone_names(tokens: &TokenStream) -> Vec<String> {
-    let args = arguments(tokens).unwrap_or_default();
-    let lone = args.iter().filter_map(|arg| match arg {
-        Expr::Path(path) => path.path.get_ident().map(ToString::to_string),
-        _ => None,
-    });
-    lone.collect()
-}
-
-/// The target that a `break` with this label means.
-pub fn find_target<'t>(targets: &'t [Target], label: Option<&str>) -> Option<&'t Target> {
-    targets.iter().rev().find(|target| match label {
-        Some(label) => target.label.as_deref() == Some(label),
-        None => target.is_loop,
-    })
 }
 
 /// `Type::method`, not `module::function`.
@@ -411,12 +263,17 @@ pub fn is_associated(func: &Expr) -> bool {
     let Expr::Path(path) = bare(func) else { return false };
     let segments = &path.path.segments;
     path.qself.is_some()
-        || segments.len().checked_sub(2).is_some_and(|owner| crate::blocking::is_camel(&segments[owner].ident))
+        || segments
+            .len()
+            .checked_sub(2)
+            .is_some_and(|owner| crate::blocking::is_camel(&segments[owner].ident))
 }
 
-/// `unsafe { slot.get() }`.
-pub fn get_slot(slot: &TokenStream, span: Span) -> TokenStream {
-    quote_spanned!(span=> unsafe { #slot.get() })
+/// `unsafe { frame.field.get() }`.
+pub fn get_slot(variable: &Variable) -> TokenStream {
+    let (frame, field) = (hidden("frame"), &variable.field);
+    let get = Ident::new("get", Span::mixed_site().located_at(variable.name.span()));
+    quote_spanned!(Span::mixed_site()=> unsafe { #frame.#field.#get() })
 }
 
 /// `unsafe { frame.callee.rest().first() }`.
@@ -424,42 +281,6 @@ pub fn callee_frame(CalleeId(number): CalleeId) -> TokenStream {
     let frame = hidden("frame");
     let rest = std::iter::repeat_n(quote!(.rest()), number);
     quote_spanned!(Span::mixed_site()=> unsafe { #frame.callee #(#rest)* .first() })
-}
-
-/// Sends `value` to `dest`; answers whether that leaves the function.
-pub fn deliver(value: Code, dest: &Dest, variables: &[Variable]) -> (Code, bool) {
-    let v = &value.tokens;
-    let frame = hidden("frame");
-    let unit = v.to_string() == "()";
-    let mut code = value.clone();
-    code.tokens = match dest {
-        Dest::Ignore if unit => TokenStream::new(),
-        Dest::Ignore => quote!(#v;),
-        Dest::Return => quote_spanned!(Span::mixed_site()=> return ::vk::rt::Poll::Ready(#v);),
-        Dest::Let(id) => {
-            let Variable { name, field, mutable, .. } = &variables[id.0];
-            code.writes.insert(*id);
-            if *mutable {
-                quote!(let #name = #frame.#field.write(#v);)
-            } else {
-                quote!(let #name = &*#frame.#field.write(#v);)
-            }
-        }
-        Dest::Slot(id) => {
-            let field = &variables[id.0].field;
-            code.writes.insert(*id);
-            quote!(#frame.#field.write(#v);)
-        }
-        Dest::Assign(place) => {
-            let mut all = place.clone();
-            all.tokens.extend(quote!(#v;));
-            let tokens = all.tokens.clone();
-            code.append_effects(all);
-            tokens
-        }
-        Dest::Never => quote!(let _: ::core::convert::Infallible = #v;),
-    };
-    (code, matches!(dest, Dest::Return))
 }
 
 impl VisitMut for Rewriter<'_> {

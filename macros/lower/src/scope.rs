@@ -66,7 +66,9 @@ impl Scope {
     pub fn leaks(&self, mark: usize) -> bool {
         self.0[mark..].iter().any(|(name, binding)| match binding {
             Binding::Local | Binding::Lost => true,
-            Binding::Frame(_) | Binding::Reference(_) | Binding::Refused => self.0[..mark].iter().any(|(known, _)| known == name),
+            Binding::Frame(_) | Binding::Reference(_) | Binding::Refused => {
+                self.0[..mark].iter().any(|(known, _)| known == name)
+            }
         })
     }
 }

@@ -7,8 +7,8 @@ use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 use syn::visit_mut::{self, VisitMut};
 use syn::{
-    Attribute, Block, FnArg, GenericParam, Generics, ItemFn, Pat, PatIdent, ReturnType, Signature as SynSignature,
-    Type, TypePath, TypeReference, Visibility, WherePredicate, parse_quote,
+    Attribute, Block, FnArg, GenericParam, Generics, ItemFn, Pat, PatIdent, ReturnType,
+    Signature as SynSignature, Type, TypePath, TypeReference, Visibility, WherePredicate, parse_quote,
 };
 
 /// A parameter of a coroutine, in the order of its declaration, `self` not among them.
@@ -97,7 +97,8 @@ impl Signature {
             return Err(refusals);
         }
         let receiver = Receiver { ty: ty.clone(), this: method.sig.receiver().cloned() };
-        let mut signature = Signature::new(method.attrs, method.vis, method.sig, method.block, Some(receiver))?;
+        let mut signature =
+            Signature::new(method.attrs, method.vis, method.sig, method.block, Some(receiver))?;
         // Methods keep their own lifetimes where they stand; the frame has the block's types.
         signature.generics = split(generics).0;
         Ok(signature)
@@ -126,7 +127,8 @@ impl Signature {
         let mut parameters = Vec::new();
         for input in &sig.inputs {
             let FnArg::Typed(typed) = input else { continue };
-            let Pat::Ident(PatIdent { by_ref: None, subpat: None, mutability, ident, .. }) = &*typed.pat else {
+            let Pat::Ident(PatIdent { by_ref: None, subpat: None, mutability, ident, .. }) = &*typed.pat
+            else {
                 refusals.push(&typed.pat, Refusal::PatternParameter);
                 continue;
             };
@@ -347,11 +349,14 @@ fn opaque_in(ty: &Type) -> Option<Type> {
 /// The first reference without a name for its lifetime in `ty`.
 fn elided_in(ty: &Type) -> Option<Type> {
     find_type(ty, |ty| match ty {
-        Type::Reference(reference) => reference.lifetime.as_ref().is_none_or(|lifetime| lifetime.ident == "_"),
+        Type::Reference(reference) => {
+            reference.lifetime.as_ref().is_none_or(|lifetime| lifetime.ident == "_")
+        }
         Type::Path(path) => path.path.segments.iter().any(|segment| match &segment.arguments {
-            syn::PathArguments::AngleBracketed(args) => args.args.iter().any(
-                |arg| matches!(arg, syn::GenericArgument::Lifetime(lifetime) if lifetime.ident == "_"),
-            ),
+            syn::PathArguments::AngleBracketed(args) => args
+                .args
+                .iter()
+                .any(|arg| matches!(arg, syn::GenericArgument::Lifetime(lifetime) if lifetime.ident == "_")),
             _ => false,
         }),
         _ => false,
@@ -359,9 +364,8 @@ fn elided_in(ty: &Type) -> Option<Type> {
 }
 
 /// Attributes that mean the same on a coroutine as on a function.
-const ATTRIBUTES: [&str; 10] = [
-    "doc", "cfg", "cfg_attr", "allow", "warn", "deny", "deprecated", "must_use", "inline", "cold",
-];
+const ATTRIBUTES: [&str; 10] =
+    ["doc", "cfg", "cfg_attr", "allow", "warn", "deny", "deprecated", "must_use", "inline", "cold"];
 
 fn check_attributes(attributes: &[Attribute], refusals: &mut Refusals) {
     for attribute in attributes {

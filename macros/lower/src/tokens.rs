@@ -8,6 +8,18 @@ pub fn hidden(name: &str) -> Ident {
     Ident::new(name, Span::mixed_site())
 }
 
+/// The beginning of names that only generated code may have.
+pub const RESERVED: &str = "__vk_";
+
+/// The first reserved name in `tokens`.
+pub fn reserved(tokens: &TokenStream) -> Option<Ident> {
+    tokens.clone().into_iter().find_map(|tree| match tree {
+        TokenTree::Group(group) => reserved(&group.stream()),
+        TokenTree::Ident(ident) => ident.to_string().starts_with(RESERVED).then_some(ident),
+        _ => None,
+    })
+}
+
 /// The last segment of a macro's path, `println` of `std::println`.
 pub fn macro_name(mac: &Macro) -> Option<String> {
     mac.path.segments.last().map(|last| last.ident.to_string())
@@ -26,12 +38,17 @@ pub fn mention(tokens: &TokenStream, name: &str) -> Option<Ident> {
 }
 
 /// Replaces each identifier that may be a variable by what `replace` answers, and leaves the others.
-pub fn variables(tokens: &TokenStream, replace: &mut dyn FnMut(&Ident) -> Option<TokenStream>) -> TokenStream {
+pub fn variables(
+    tokens: &TokenStream,
+    replace: &mut dyn FnMut(&Ident) -> Option<TokenStream>,
+) -> TokenStream {
     let trees: Vec<TokenTree> = tokens.clone().into_iter().collect();
     let punct = |at: Option<usize>, ch: char| {
-        at.and_then(|at| trees.get(at)).is_some_and(|tree| matches!(tree, TokenTree::Punct(p) if p.as_char() == ch))
+        at.and_then(|at| trees.get(at))
+            .is_some_and(|tree| matches!(tree, TokenTree::Punct(p) if p.as_char() == ch))
     };
-    let joint = |at: usize| matches!(trees.get(at), Some(TokenTree::Punct(p)) if p.spacing() == Spacing::Joint);
+    let joint =
+        |at: usize| matches!(trees.get(at), Some(TokenTree::Punct(p)) if p.spacing() == Spacing::Joint);
     let mut out = TokenStream::new();
     for (at, tree) in trees.iter().enumerate() {
         match tree {
@@ -83,7 +100,9 @@ pub fn captures(format: &str) -> Vec<String> {
         for ch in spec.chars() {
             match ch {
                 '$' => names.push(std::mem::take(&mut word)),
-                ch if ch == '_' || ch.is_alphabetic() || (!word.is_empty() && ch.is_alphanumeric()) => word.push(ch),
+                ch if ch == '_' || ch.is_alphabetic() || (!word.is_empty() && ch.is_alphanumeric()) => {
+                    word.push(ch)
+                }
                 _ => word.clear(),
             }
         }

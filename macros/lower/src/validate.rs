@@ -31,7 +31,8 @@ pub fn validate(graph: &Graph) -> Result<(), String> {
     for (at, block) in graph.blocks.iter().enumerate() {
         let Some(before) = &written[at] else { return Err(format!("block {at} is never reached")) };
         let reads = block.edges().into_iter().flat_map(|edge| &edge.code.reads).chain(&block.code.reads);
-        let writes = |id| block.code.writes.contains(id) || block.edges().iter().any(|e| e.code.writes.contains(id));
+        let writes =
+            |id| block.code.writes.contains(id) || block.edges().iter().any(|e| e.code.writes.contains(id));
         if let Some(id) = reads.into_iter().find(|id| !before.contains(id) && !writes(id)) {
             return Err(format!("block {at} reads `{}` before it is written", graph.variables[id.0].field));
         }
@@ -68,4 +69,55 @@ fn written(graph: &Graph) -> Vec<Option<BTreeSet<VariableId>>> {
         }
     }
     written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::validate;
+    use crate::graph::{BlockId, CalleeId, Graph, Terminator, VariableId};
+    use syn::parse_quote;
+
+    fn graph() -> Graph {
+        let item = parse_quote! {
+            fn f(io: &mut Io, n: u32) -> io::Result<u32> {
+                let mut total: u32 = n;
+                while total > call(io, n)? {
+                    io.flush()?;
+                    total += 1;
+                }
+                Ok(total)
+            }
+        };
+        crate::graphs(item).expect("lowered").remove(0)
+    }
+
+    fn problem(change: impl FnOnce(&mut Graph)) -> String {
+        let mut graph = graph();
+        assert_eq!(validate(&graph), Ok(()));
+        change(&mut graph);
+        validate(&graph).expect_err("broken")
+    }
+
+    #[test]
+    fn every_invariant_is_checked() {
+        assert!(problem(|graph| graph.blocks.clear()).contains("no entry"));
+        assert!(problem(|graph| graph.blocks[0].resume = true).contains("the entry suspends"));
+        assert!(
+            problem(|graph| graph.blocks[0].terminator = Terminator::Goto(BlockId(99)))
+                .contains("goes to 99")
+        );
+        assert!(problem(|graph| graph.blocks[0].terminator = Terminator::Return).contains("never reached"));
+        assert!(problem(|graph| graph.blocks[0].code.writes.clear()).contains("reads `total`"));
+        assert!(problem(|graph| graph.variables[0].parameter = false).contains("reads `n`"));
+        assert!(problem(|graph| graph.blocks[1].code.enters.clear()).contains("without entering"));
+        assert!(
+            problem(|graph| {
+                let call = graph.blocks.iter_mut().find(|block| block.callee == Some(CalleeId(0)));
+                let arms = Vec::new();
+                call.expect("a call").terminator = Terminator::Match { scrutinee: parse_quote!(x), arms };
+            })
+            .contains("without arms")
+        );
+        assert!(graph().blocks.iter().any(|block| block.code.reads.contains(&VariableId(1))));
+    }
 }

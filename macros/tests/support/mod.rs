@@ -9,7 +9,11 @@ use vk::Io;
 use vk::rt::Coroutine;
 
 /// Runs `C` with the operations suspended where random scripts say so.
-pub fn check<C: Coroutine<Args: Clone, Output: Debug + PartialEq>>(args: C::Args, input: &str, expected: (C::Output, &str)) {
+pub fn check<C: Coroutine<Args: Clone, Output: Debug + PartialEq>>(
+    args: C::Args,
+    input: &str,
+    expected: (C::Output, &str),
+) {
     let run = |script: Vec<bool>| {
         let mut io = Io::new(input, script);
         let output = vk::run::<C>(args.clone(), &mut io);

@@ -2,10 +2,11 @@
 
 use super::{Lowerer, inner};
 use crate::blocking::bare;
+use crate::dest::Dest;
 use crate::graph::{Arm, BlockId, Code, Edge, Terminator};
 use crate::purity::Stop;
 use crate::refusal::Refusal;
-use crate::rewrite::{Dest, Resume};
+use crate::rewrite::Resume;
 use crate::scope::Scope;
 use proc_macro2::Span;
 use quote::{ToTokens, quote, quote_spanned};
@@ -39,7 +40,8 @@ impl Lowerer<'_> {
         let end = e.then_branch.brace_token.span.close();
         match self.resume_if(&e.cond) {
             Ok(resume) => {
-                let then = |lowerer: &mut Self, mark| lowerer.arm(&e.then_branch.stmts, end, mark, &dest, join);
+                let then =
+                    |lowerer: &mut Self, mark| lowerer.arm(&e.then_branch.stmts, end, mark, &dest, join);
                 let (condition, then) = self.condition_with(&e.cond, resume, then);
                 let otherwise = match &e.else_branch {
                     Some((_, branch)) => {
@@ -142,6 +144,11 @@ impl Lowerer<'_> {
         dest: &Dest,
         to: BlockId,
     ) -> (Edge, Option<Pending>) {
+        if let [Stmt::Expr(expr, _)] = stmts
+            && let Some(edge) = self.leaving(expr)
+        {
+            return (edge, None);
+        }
         if !stmts.iter().any(|stmt| self.blocking.stmt(stmt)) {
             let code = self.run(stmts, dest, None, end);
             return (self.edge(code, to), None);
@@ -152,6 +159,30 @@ impl Lowerer<'_> {
         let block = self.new_block();
         let later = Pending { block, scope, stmts: stmts[count..].to_vec(), end, dest: dest.clone() };
         (Edge { code, to: Some(block) }, Some(later))
+    }
+
+    /// The way out for a branch that is nothing but `return`, `break` or `continue`.
+    fn leaving(&mut self, expr: &Expr) -> Option<Edge> {
+        if self.blocking.expr(expr) {
+            return None;
+        }
+        let (value, dest, to) = match expr {
+            Expr::Return(e) => (&e.expr, Dest::Return, BlockId(0)),
+            Expr::Break(e) => {
+                let target = self.target(e.label.as_ref())?;
+                (&e.expr, inner(&target.dest), target.exit)
+            }
+            Expr::Continue(e) => {
+                let to = self.target(e.label.as_ref())?.next?;
+                return Some(Edge { code: Code::default(), to: Some(to) });
+            }
+            _ => return None,
+        };
+        let value = match value {
+            Some(value) => self.code(value, None),
+            None => self.unit(expr.span()),
+        };
+        Some(self.edge(self.deliver(value, &dest), to))
     }
 
     /// Lowers the rest of a branch, which goes on at `to`.

@@ -7,7 +7,8 @@ use crate::refusal::Refusal;
 use crate::scope::Binding;
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::{Expr, Type, parse_quote};
+use syn::visit_mut::VisitMut;
+use syn::{Expr, Lifetime, Type, parse_quote};
 
 impl Lowerer<'_> {
     /// The callee of a blocking call; `None` is an operation of `io`.
@@ -91,8 +92,19 @@ impl Lowerer<'_> {
     }
 }
 
+/// Makes every lifetime `'static`: a method's frame is the same for all of them.
+struct Static;
+
+impl VisitMut for Static {
+    fn visit_lifetime_mut(&mut self, lifetime: &mut Lifetime) {
+        *lifetime = Lifetime::new("'static", lifetime.span());
+    }
+}
+
 /// `<ty as Method<HASH>>::Frame`.
 fn method_frame(ty: &Type, method: &Ident) -> Type {
+    let mut ty = ty.clone();
+    Static.visit_type_mut(&mut ty);
     let hash = Literal::u64_suffixed(hash(&method.to_string()));
     let frame = quote_spanned!(method.span()=> Frame);
     let path = quote!(<#ty as ::vk::rt::Method<#hash>>::#frame);

@@ -1,10 +1,11 @@
 //! `let`s: which ones go into the frame, and how pattern bindings are taken over.
 
 use super::Lowerer;
+use crate::blocking::bare;
+use crate::dest::Dest;
 use crate::graph::{Code, Jump, Mark, Terminator, VariableId};
-use crate::purity::Stop;
 use crate::refusal::Refusal;
-use crate::rewrite::{Dest, Resume};
+use crate::rewrite::Resume;
 use crate::scope::Binding;
 use crate::signature;
 use crate::tokens::hidden;
@@ -34,14 +35,6 @@ pub(super) fn named(local: &Local) -> Option<Named<'_>> {
 }
 
 impl Lowerer<'_> {
-    /// Whether `stmt` is a `let name: T = value;` that doesn't block: it may use the pattern's bindings.
-    pub(super) fn is_take_over(&self, stmt: &Stmt) -> bool {
-        let Stmt::Local(local) = stmt else { return false };
-        named(local).is_some_and(|named| named.ty.is_some())
-            && local.init.as_ref().is_some_and(|init| init.diverge.is_none())
-            && !self.blocking.stmt(stmt)
-    }
-
     /// Whether a `let` that blocks, and has no blocking call after it in its block, can stay an ordinary one.
     pub(super) fn is_plain_local(&self, stmt: &Stmt) -> bool {
         let Stmt::Local(Local { init: Some(init), .. }) = stmt else { return false };
@@ -67,7 +60,9 @@ impl Lowerer<'_> {
             };
             let Some(ty) = ty else {
                 match self.enterable(&init.expr) {
-                    Err(stop @ Stop::Refused(..)) if !crosses => stop.refuse(&mut self.refusals),
+                    Err(stop) if !crosses && !stop.is_all_of(bare(&init.expr)) => {
+                        stop.refuse(&mut self.refusals)
+                    }
                     _ => self.refusals.push(name, Refusal::NeedsType(name.to_string())),
                 }
                 return self.scope.declare(name.to_string(), Binding::Refused);
@@ -139,24 +134,43 @@ impl Lowerer<'_> {
         self.scope.declare_pattern(&local.pat);
     }
 
-    /// Typed `let`s at the head of a branch that blocks: they run where the pattern's bindings are. Answers how
-    /// many statements that are, and their code.
+    /// What a branch that blocks does before it blocks: it runs where the pattern's bindings are. Answers how many
+    /// statements that are, and their code.
     pub(super) fn heads(&mut self, stmts: &[Stmt], bindings: usize) -> (usize, Code) {
-        let last = stmts.iter().rposition(|stmt| self.blocking.stmt(stmt)).unwrap_or(0);
         let mut code = Code::default();
         let mut count = 0;
-        for stmt in &stmts[..last] {
-            let Stmt::Local(local) = stmt else { break };
-            let (Some(Named { name, mutable, ty: Some(ty) }), Some(init)) = (named(local), &local.init) else { break };
-            if !self.is_take_over(stmt) {
+        for stmt in stmts {
+            if self.blocking.stmt(stmt) {
                 break;
             }
+            let next = match stmt {
+                Stmt::Local(local) => match (named(local), &local.init) {
+                    (Some(Named { name, mutable, ty: Some(ty) }), Some(init)) if init.diverge.is_none() => {
+                        let value = self.code(&init.expr, None);
+                        let id = self.frame_variable(name, ty, mutable);
+                        let (write, _) = self.deliver(value, &Dest::Let(id));
+                        self.scope.declare(name.to_string(), Binding::Frame(id));
+                        write
+                    }
+                    (None, Some(_)) => {
+                        let mut stmts = [stmt.clone()];
+                        let ((), mut code, _) =
+                            self.rewrite(None, |rewriter| rewriter.statements(&mut stmts));
+                        code.tokens = stmts[0].to_token_stream();
+                        self.scope.declare_pattern(&local.pat);
+                        code
+                    }
+                    _ => break,
+                },
+                Stmt::Expr(expr, semi) => {
+                    let mut code = self.code(expr, None);
+                    code.tokens.extend(semi.to_token_stream());
+                    code
+                }
+                Stmt::Item(_) | Stmt::Macro(_) => break,
+            };
             self.check_statements(std::slice::from_ref(stmt));
-            let value = self.code(&init.expr, None);
-            let id = self.frame_variable(name, ty, mutable);
-            let (write, _) = self.deliver(value, &Dest::Let(id));
-            code.append(write);
-            self.scope.declare(name.to_string(), Binding::Frame(id));
+            code.append(next);
             count += 1;
         }
         self.scope.lose_locals(bindings);

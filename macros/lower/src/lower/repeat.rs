@@ -2,14 +2,16 @@
 
 use super::{Lowerer, inner};
 use crate::blocking::bare;
+use crate::dest::{Dest, Target};
 use crate::graph::{Arm, BlockId, Code, Edge, Terminator};
 use crate::purity::offender;
 use crate::refusal::Refusal;
-use crate::rewrite::{Dest, Target};
 use crate::scope::Binding;
 use crate::tokens::hidden;
 use quote::{ToTokens, quote};
-use syn::{Expr, ExprForLoop, ExprLoop, ExprRange, ExprWhile, Label, Lit, Pat, RangeLimits, Stmt, Type, parse_quote};
+use syn::{
+    Expr, ExprForLoop, ExprLoop, ExprRange, ExprWhile, Label, Lit, Pat, RangeLimits, Stmt, Type, parse_quote,
+};
 
 impl Lowerer<'_> {
     fn enter_loop(&mut self, label: Option<&Label>, next: BlockId, exit: BlockId, dest: Dest) {
@@ -46,7 +48,8 @@ impl Lowerer<'_> {
         self.enter_loop(e.label.as_ref(), head, exit, Dest::Ignore);
         match self.resume_if(&e.cond) {
             Ok(resume) => {
-                let then = |lowerer: &mut Self, mark| lowerer.arm(&e.body.stmts, end, mark, &Dest::Ignore, head);
+                let then =
+                    |lowerer: &mut Self, mark| lowerer.arm(&e.body.stmts, end, mark, &Dest::Ignore, head);
                 let (condition, (then, later)) = self.condition_with(&e.cond, resume, then);
                 let otherwise = Edge { code: Code::default(), to: Some(exit) };
                 self.end(Terminator::Branch { condition, then, otherwise });
@@ -80,21 +83,39 @@ impl Lowerer<'_> {
             return self.refusals.push(&e.expr, Refusal::ControlInExpression);
         }
         match bare(&e.expr) {
-            Expr::Range(range) if range.start.is_some() && range.end.is_some() => self.over_range(e, range, dest),
+            Expr::Range(range) if range.start.is_some() && range.end.is_some() => {
+                self.over_range(e, range, dest)
+            }
             Expr::Reference(slice) if offender(&slice.expr).is_none() => self.over_slice(e, dest),
             Expr::MethodCall(call)
-                if (call.method == "iter" || call.method == "iter_mut") && offender(&call.receiver).is_none() =>
+                if (call.method == "iter" || call.method == "iter_mut")
+                    && offender(&call.receiver).is_none() =>
             {
                 self.over_slice(e, dest);
             }
+            slice if self.is_reference(slice) => self.over_slice(e, dest),
             _ => self.refusals.push(&e.expr, Refusal::Iterator),
+        }
+    }
+
+    /// A byte string or a parameter by reference.
+    fn is_reference(&self, slice: &Expr) -> bool {
+        match slice {
+            Expr::Lit(lit) => matches!(lit.lit, Lit::ByteStr(_)),
+            Expr::Path(path) => path
+                .path
+                .get_ident()
+                .is_some_and(|name| matches!(self.scope.get(&name.to_string()), Some(Binding::Reference(_)))),
+            _ => false,
         }
     }
 
     fn over_range(&mut self, e: &ExprForLoop, range: &ExprRange, dest: &Dest) {
         let written = self.taken_over(e);
         let bounds = [&range.start, &range.end].into_iter().flatten();
-        let Some(ty) = written.clone().or_else(|| bounds.into_iter().find_map(|bound| self.counter_type(bound))) else {
+        let Some(ty) =
+            written.clone().or_else(|| bounds.into_iter().find_map(|bound| self.counter_type(bound)))
+        else {
             return self.refusals.push(&e.pat, Refusal::CounterType);
         };
         let kept = match range.limits {
@@ -115,7 +136,8 @@ impl Lowerer<'_> {
         self.emit_value(Code::new(quote!(0)), &Dest::Let(index));
         let slice = self.code(&e.expr, None);
         let (name, tokens) = (hidden("index"), &slice.tokens);
-        let nth = quote!(::core::iter::Iterator::nth(&mut ::core::iter::IntoIterator::into_iter(#tokens), *#name));
+        let nth =
+            quote!(::core::iter::Iterator::nth(&mut ::core::iter::IntoIterator::into_iter(#tokens), *#name));
         let mut next = Code { reads: [index].into(), ..Code::new(nth) };
         next.append_effects(slice);
         self.over(e, next, None, Code::new(quote!(*#name += 1;)), dest);
@@ -159,7 +181,7 @@ impl Lowerer<'_> {
     /// The type of the counter as the body's first `let`s take it over: `let i: usize = i;`.
     fn taken_over(&self, e: &ExprForLoop) -> Option<Type> {
         let Pat::Ident(pat) = &*e.pat else { return None };
-        let lets = e.body.stmts.iter().take_while(|stmt| self.is_take_over(stmt));
+        let lets = e.body.stmts.iter().take_while(|stmt| !self.blocking.stmt(stmt));
         lets.filter_map(|stmt| match stmt {
             Stmt::Local(local) => Some(local),
             _ => None,
@@ -184,9 +206,10 @@ impl Lowerer<'_> {
                 Binding::Frame(id) => Some(self.variables[id.0].ty.clone()),
                 _ => None,
             },
-            Expr::Binary(binary) => self.counter_type(&binary.left).or_else(|| self.counter_type(&binary.right)),
+            Expr::Binary(binary) => {
+                self.counter_type(&binary.left).or_else(|| self.counter_type(&binary.right))
+            }
             _ => None,
         }
     }
 }
-

@@ -6,13 +6,13 @@
 pub mod rt;
 
 pub use rt::{Io, Plain};
-pub use vk_macros::{Plain, coroutine, vk_app};
 use std::fmt;
 use std::io;
 use std::mem::MaybeUninit;
 use std::ops::Deref;
 use std::task::Poll;
 use std::time::Duration;
+pub use vk_macros::{Plain, coroutine, vk_app};
 
 impl Io {
     /// An `Io` with this input, whose operations answer `Pending` where `script` says `true`.

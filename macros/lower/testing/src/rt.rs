@@ -42,6 +42,8 @@ unsafe impl<T: Plain> Plain for std::ops::RangeInclusive<T> {}
 unsafe impl<A: Plain> Plain for (A,) {}
 // SAFETY: as plain as its parts.
 unsafe impl<A: Plain, B: Plain> Plain for (A, B) {}
+// SAFETY: as plain as its parts.
+unsafe impl<A: Plain, B: Plain, C: Plain, D: Plain> Plain for (A, B, C, D) {}
 // SAFETY: numbers only.
 unsafe impl<const N: usize> Plain for crate::Line<N> {}
 

@@ -1,0 +1,72 @@
+//! What the kernel tells about a process: proc_pid_stat(5), proc_pid_status(5).
+
+use crate::sys;
+use std::fs;
+use std::time::Duration;
+
+/// A process, by its pid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Process(pub u32);
+
+impl Process {
+    /// The fields of its `stat` from the third on: state, parent, …
+    fn stat(self) -> Option<Vec<String>> {
+        let text = fs::read_to_string(format!("/proc/{}/stat", self.0)).ok()?;
+        // The second field, the name, is in parentheses and may hold anything.
+        let (_, rest) = text.rsplit_once(") ")?;
+        Some(rest.split_whitespace().map(str::to_owned).collect())
+    }
+
+    /// Whether it is there, and is not a corpse that nobody has waited for.
+    pub fn is_alive(self) -> bool {
+        self.stat().is_some_and(|stat| stat[0] != "Z" && stat[0] != "X")
+    }
+
+    /// Its living children, in the order of their pids.
+    ///
+    /// # Panics
+    /// If there is no `/proc`.
+    pub fn children(self) -> Vec<Process> {
+        let entries = fs::read_dir("/proc").expect("/proc is mounted").flatten();
+        let all = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok().map(Process));
+        let parent = self.0.to_string();
+        let is_child = |process: &Process| process.stat().is_some_and(|stat| stat[1] == parent);
+        let mut children: Vec<_> = all.filter(is_child).filter(|process| process.is_alive()).collect();
+        children.sort();
+        children
+    }
+
+    /// The time it has spent on a processor, in the kernel's ticks of 10 ms.
+    ///
+    /// # Panics
+    /// If it has ended.
+    pub fn cpu(self) -> Duration {
+        let stat = self.stat().expect("a living process");
+        let ticks: u64 = stat[11..13].iter().map(|field| field.parse::<u64>().expect("a number")).sum();
+        Duration::from_millis(10 * ticks)
+    }
+
+    /// The bytes of memory it occupies.
+    ///
+    /// # Panics
+    /// If it has ended.
+    pub fn resident(self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.0)).expect("a living process");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a living process");
+        let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number of KiB");
+        kib * 1024
+    }
+
+    /// How many descriptors it has open.
+    ///
+    /// # Panics
+    /// If it has ended.
+    pub fn descriptors(self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.0)).expect("a living process").count()
+    }
+
+    /// Sends it a signal; nothing if it has ended.
+    pub fn signal(self, signal: i32) {
+        sys::kill(self.0, signal);
+    }
+}

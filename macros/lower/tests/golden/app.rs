@@ -1,0 +1,8 @@
+vk::vk_app! {
+    name: "echo",
+    about: "Echoes lines.",
+    listen: "127.0.0.1:7007" => echo,
+    listen: "[::1]:7007" => http::serve::<64>,
+    stdio: echo,
+    heap: 8192,
+}

@@ -1,0 +1,203 @@
+//! Names, generics, lifetimes, modules and attributes at their edges.
+#![forbid(unsafe_code)]
+#![deny(missing_docs, unused, private_interfaces)]
+
+mod support;
+
+use std::time::Duration;
+use support::{Comparable, Fine, check, checks, digit, say};
+use vk::{Io, Plain};
+
+/// Names that generated code has too.
+#[vk::coroutine]
+fn taken(io: &mut Io, frame: u32, mut pc: u32, callee: u32, r#type: u32) -> Fine<u32> {
+    let value: u32 = frame + pc + callee;
+    let generics: u32 = digit(io)?;
+    let result: u32 = digit(io)?;
+    let range: u32 = value;
+    for index in 0..2u32 {
+        pc += index + range;
+        say(io, "index")?;
+    }
+    let run: u32 = digit(io)? + r#type;
+    say(io, "run")?;
+    Ok(pc + generics + result + run + r#type)
+}
+
+mod inner {
+    use super::*;
+
+    /// A cursor over borrowed bytes: not plain itself.
+    pub(crate) struct Cursor<'a, T> {
+        pub(crate) bytes: &'a [T],
+        pub(crate) at: usize,
+    }
+
+    #[vk::coroutine]
+    impl<'a, T: Plain + Copy + Into<u32>> Cursor<'a, T> {
+        /// The next byte, and a digit.
+        pub(crate) fn next<'b>(&self, io: &mut Io, text: &'b str, frame: bool) -> Fine<(&'b str, u32)> {
+            io.deadline(Duration::from_secs(3)).kind()?;
+            let extra: u32 = digit(io)?;
+            let Some(item) = self.bytes.get(self.at) else { return Ok((text, 0)) };
+            Ok((text, extra + u32::from(frame) + (*item).into()))
+        }
+    }
+
+    #[derive(Clone, Copy, Plain)]
+    struct Hidden(u32);
+
+    /// Public, with a private type inside.
+    #[derive(Plain)]
+    pub struct Open {
+        hidden: Hidden,
+    }
+
+    #[vk::coroutine]
+    impl Open {
+        /// Without a receiver.
+        pub fn open(io: &mut Io, add: u32) -> Fine<Self> {
+            let hidden: Hidden = Self::hidden(io, add)?;
+            say(io, "open")?;
+            Ok(Self { hidden })
+        }
+
+        fn hidden(io: &mut Io, add: u32) -> Fine<Hidden> {
+            let first: u32 = digit(io)?;
+            Ok(Hidden(add + first))
+        }
+
+        /// What is hidden.
+        pub fn get(&self) -> u32 {
+            self.hidden.0
+        }
+    }
+}
+
+#[vk::coroutine]
+fn cursors(io: &mut Io) -> Fine<u32> {
+    let bytes: [u8; 2] = [100, 200];
+    let mut total: u32 = 0;
+    let mut at: usize = 0;
+    while at < 3 {
+        let got: u32 = cursor(io, &bytes, &mut at)?;
+        total += got;
+    }
+    let open: inner::Open = inner::Open::open(io, 5)?;
+    Ok(total + open.get())
+}
+
+/// A method of a type that borrows: it is a parameter, so that the frame needn't hold it.
+#[vk::coroutine]
+fn cursor(io: &mut Io, bytes: &[u8], at: &mut usize) -> Fine<u32> {
+    *at += 1;
+    borrowed::<u8>(io, &inner::Cursor { bytes, at: *at - 1 })
+}
+
+#[cfg(any())]
+#[vk::coroutine]
+fn absent(io: &mut Io) -> Absent {}
+
+#[vk::coroutine]
+#[cfg(any())]
+fn absent(io: &mut Io) -> Absent {}
+
+/// Attributes.
+#[vk::coroutine]
+#[inline(never)]
+#[allow(clippy::unwrap_used)]
+#[must_use]
+fn borrowed<T: Plain + Copy + Into<u32>>(io: &mut Io, cursor: &inner::Cursor<'_, T>) -> Fine<u32> {
+    let (text, value) = cursor.next(io, "text", true)?;
+    assert_eq!(text, "text");
+    Ok(value)
+}
+
+/// Values from everywhere.
+#[vk::coroutine]
+fn nested(io: &mut Io) -> Fine<u32> {
+    let first: u32 = loop {
+        break digit(io)?;
+    };
+    let mut second: u32 = {
+        let third: u32 = digit(io)?;
+        say(io, "third")?;
+        third
+    };
+    second = match (first, second) {
+        (1, _) => loop {
+            if digit(io)? == 0 {
+                break 'x'.into();
+            }
+        },
+        (_, n) if n > first => n + 1,
+        _ => {
+            let first: u32 = digit(io)?;
+            say(io, "inner")?;
+            first
+        }
+    };
+    let _ = if first > 5 { digit(io)? } else { 0 };
+    return match second {
+        5 => digit(io),
+        _ => Ok(first * 1000 + second),
+    };
+}
+
+/// A pattern's bindings last until the first blocking call.
+#[vk::coroutine]
+fn bindings(io: &mut Io) -> Fine<u32> {
+    let mut total: u32 = 0;
+    for pair in [(1, 2), (3, 4)].iter() {
+        let (left, right) = pair;
+        total += left;
+        if *right == 4 {
+            break;
+        }
+        say(io, "pair")?;
+    }
+    let (more, text) = (total * 10, String::from("text"));
+    total += more + text.len() as u32;
+    say(io, "more")?;
+    match Some(String::from("some")) {
+        Some(text) if text.is_empty() => say(io, "empty")?,
+        Some(text) => {
+            total += text.len() as u32;
+            let length: usize = text.len();
+            if length > 9 {
+                return Ok(0);
+            }
+            write!(io, "{length}").kind()?;
+        }
+        None => {}
+    }
+    Ok(total)
+}
+
+macro_rules! make {
+    ($name:ident, $ty:ty, $start:expr) => {
+        /// Made by a macro.
+        #[vk::coroutine]
+        fn $name(io: &mut Io) -> Fine<$ty> {
+            let mut total: $ty = $start;
+            for _ in 0..3u8 {
+                total += digit(io)? as $ty;
+            }
+            say(io, stringify!($name))?;
+            Ok(total)
+        }
+    };
+}
+
+make!(made, u64, 1 + 2);
+
+checks! {
+    names: taken(1, 2, 3, 40) on "123" => Ok(2 + 13 + 3 + 43 + 40), "index\nindex\nrun\n";
+    lifetimes_refuse_nothing: cursors() on "1239" => Ok(1 + 101 + 2 + 201 + 14), "open\n";
+    nested_loop: nested() on "12340" => Ok(1000 + 120), "third\n";
+    nested_guard: nested() on "359" => Ok(3006), "third\n";
+    nested_inner: nested() on "7419" => Ok(7001), "third\ninner\n";
+    nested_deep: nested() on "74568" => Ok(8), "third\ninner\n";
+    binding: bindings() on "" => Ok(4 + 44 + 4), "pair\nmore\n4";
+    by_macro: made() on "123" => Ok(9), "made\n";
+}

@@ -1,0 +1,66 @@
+//! HTTP/1.1 in plain blocking code.
+//!
+//! ```no_run
+//! use vk::prelude::*;
+//! use vk_http::{self as http, Request};
+//!
+//! /// Answers each request of a connection.
+//! #[vk::coroutine]
+//! fn hello(io: &mut Io) -> io::Result<()> {
+//!     let mut request: Request = Request::new();
+//!     while http::read_request(io, &mut request)? {
+//!         match (request.method(), request.path()) {
+//!             ("GET" | "HEAD", "/") => http::respond(io, &request, 200, "text/plain", b"Hello, World!")?,
+//!             _ => http::respond_status(io, &request, 404)?,
+//!         }
+//!     }
+//!     Ok(())
+//! }
+//!
+//! vk_app! {
+//!     name: "hello",
+//!     listen: "127.0.0.1:8080" => hello,
+//! }
+//! ```
+//!
+//! The way of a request:
+//!
+//! ```text
+//!  read_request ── head ──► Request ──► your handler ──► respond, or begin · write · … · end
+//!    ▲   │ scan, parse        │ body: read_body, read_whole_body, forward_body
+//!    │   └─ refused: answered, lingered, closed
+//!    └── what the handler left of the body is skipped; the connection goes on, or ends in order
+//! ```
+//!
+//! What holds, whatever the peer sends and the handler does:
+//! - a request that could be read in two ways is refused, never guessed at (RFC 9112, RFC 9110);
+//! - a refusal is answered with its status if nothing was answered yet, and ends the connection in a way
+//!   that lets the answer arrive; the handler learns of it as an error or as the end of requests;
+//! - each request has one answer, framed as it was announced: a handler that does otherwise gets an error,
+//!   and its connection is closed rather than out of step;
+//! - memory is bounded: the head by 16 KiB, a body taken whole by the limit given, a streamed one by the
+//!   rings it goes through.
+#![forbid(unsafe_code)]
+
+extern crate vk_core as vk;
+
+mod answer;
+mod body;
+mod bytes;
+mod chunked;
+mod close;
+mod date;
+mod head;
+mod host;
+mod limits;
+mod read;
+mod request;
+mod response;
+mod scan;
+mod status;
+
+pub use answer::{begin, end, respond, respond_status, write};
+pub use body::{forward_body, read_body, read_whole_body};
+pub use close::refuse;
+pub use read::read_request;
+pub use request::{Body, Request};

@@ -1,0 +1,111 @@
+//! Requests, one after the other.
+
+use crate::Request;
+use crate::body::skip_body;
+use crate::close::{linger, refuse};
+use crate::head::ENTRY;
+use crate::limits::{HEAD_TIME, IDLE_TIME};
+use crate::response::Sending;
+use crate::scan::Scan;
+use crate::status::{Failure, Refused};
+use std::io::{self, ErrorKind};
+use vk_core::Io;
+
+/// Reads the next request of a connection, as far as the end of its head. False when there is none any more:
+/// the client has gone or was idle for too long, the connection was to end after the last answer, or what
+/// came was refused; it is answered already.
+///
+/// What the former request's handler left unread of the body is skipped. While it waits for a request, the
+/// connection stands at the checkpoint `idle`.
+///
+/// # Errors
+/// `InvalidInput` if the former request has no answer (the client gets a 500), or an unfinished one; those
+/// of [`Io::read`] and [`Io::write_all`].
+#[vk::coroutine]
+pub fn read_request(io: &mut Io, request: &mut Request) -> io::Result<bool> {
+    if !settle(io, request)? {
+        return Ok(false);
+    }
+    let status: u16 = match receive(io, request) {
+        Ok(there) => return Ok(there),
+        Err(Failure::Io(error)) => return Err(error),
+        Err(Failure::Refused(Refused(status))) => status,
+    };
+    refuse(io, request, status)?;
+    Ok(false)
+}
+
+/// Concludes the former request; false if that was the connection's last.
+#[vk::coroutine]
+fn settle(io: &mut Io, request: &mut Request) -> io::Result<bool> {
+    match request.sending.get() {
+        Sending::Ended => {}
+        Sending::Gone => return Ok(false),
+        Sending::NotBegun => {
+            refuse(io, request, 500)?;
+            return Err(io::Error::new(ErrorKind::InvalidInput, "the handler has not answered the request"));
+        }
+        _ => return Err(io::Error::new(ErrorKind::InvalidInput, "the handler has not ended its answer")),
+    }
+    if !request.closing.get() && skip_body(io, request)? {
+        return Ok(true);
+    }
+    request.sending.set(Sending::Gone);
+    match linger(io) {
+        Ok(()) | Err(_) => Ok(false),
+    }
+}
+
+/// Bytes of a head's place that is kept for the next request, which is often as long as this one.
+const KEPT: usize = 512;
+
+/// Waits for a request and parses its head.
+#[vk::coroutine]
+fn receive(io: &mut Io, request: &mut Request) -> Result<bool, Failure> {
+    if request.bytes.len() > KEPT {
+        io.free(&mut request.bytes)?;
+    }
+    if !request.body.place.is_empty() {
+        io.free(&mut request.body.place)?;
+    }
+    request.reset();
+    if !arrives(io)? {
+        request.sending.set(Sending::Gone);
+        return Ok(false);
+    }
+    io.deadline(HEAD_TIME)?;
+    let mut scan: Scan = Scan::default();
+    loop {
+        let there: usize = io.fill(scan.seen + 1)?;
+        if there == scan.seen {
+            return Err(Failure::Refused(Refused(400)));
+        }
+        if scan.advance(io.buffered()?)? {
+            break;
+        }
+    }
+    if scan.start > 0 {
+        io.skip(scan.start as u64)?;
+    }
+    let length: usize = scan.seen - scan.start;
+    let index: usize = (scan.lines - 1) * ENTRY;
+    if request.bytes.len() < length + index {
+        io.free(&mut request.bytes)?;
+        request.bytes = io.alloc(length + index)?;
+    }
+    io.read_exact(&mut request.bytes[..length])?;
+    request.parse(length, index)?;
+    Ok(true)
+}
+
+/// Waits for the first byte of a request; false if none comes.
+#[vk::coroutine]
+fn arrives(io: &mut Io) -> io::Result<bool> {
+    io.checkpoint("idle")?;
+    io.deadline(IDLE_TIME)?;
+    match io.eof() {
+        Ok(ended) => Ok(!ended),
+        Err(error) if error.kind() == ErrorKind::TimedOut => Ok(false),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,204 @@
+//! A request, as far as it has come, and how far its answer has.
+
+use crate::chunked::Chunked;
+use crate::head::{self, ENTRY, Framing, Head};
+use crate::limits::SKIP;
+use crate::response::Sending;
+use crate::status::Refused;
+use std::cell::Cell;
+use std::fmt;
+use std::ops::Deref;
+use vk_core::{HeapBytes, Plain};
+
+/// How far the body is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Plain)]
+pub(crate) enum Reading {
+    /// So many bytes are to come.
+    Length(u64),
+    /// Chunks are to come.
+    Chunked(Chunked),
+}
+
+/// A request, and the state of its answer.
+///
+/// Small and plain: it lives in the handler's frame, its head and the body that was
+/// [read whole](crate::read_whole_body) beside it in the micro-heap, until the next request is read.
+#[derive(Plain)]
+pub struct Request {
+    /// The head's bytes, then its index, then perhaps more.
+    pub(crate) bytes: HeapBytes,
+    pub(crate) head: Head,
+    pub(crate) reading: Reading,
+    /// The body, once it was [read whole](crate::read_whole_body).
+    pub body: Body,
+    /// Whether the client still waits for `100 Continue`.
+    pub(crate) expects: Cell<bool>,
+    /// How far the answer is sent.
+    pub(crate) sending: Cell<Sending>,
+    /// Whether the connection ends after the answer.
+    pub(crate) closing: Cell<bool>,
+}
+
+impl Request {
+    /// No request yet.
+    pub const fn new() -> Request {
+        Request {
+            bytes: HeapBytes::EMPTY,
+            head: Head::NONE,
+            reading: Reading::Length(0),
+            body: Body::NONE,
+            expects: Cell::new(false),
+            sending: Cell::new(Sending::Ended),
+            closing: Cell::new(false),
+        }
+    }
+
+    /// The method: `GET`.
+    pub fn method(&self) -> &str {
+        self.text(0, self.head.method)
+    }
+
+    /// The target as it was sent: `/path?query`, `http://host/path` or, for `OPTIONS`, `*`.
+    pub fn target(&self) -> &str {
+        self.text(self.head.method + 1, self.head.target)
+    }
+
+    /// The target's path, not decoded: `/path`. `*` where the target is.
+    pub fn path(&self) -> &str {
+        match self.text(self.head.path.0, self.head.path.1) {
+            "" => "/",
+            path => path,
+        }
+    }
+
+    /// What follows the target's `?`, not decoded. None without a `?`.
+    pub fn query(&self) -> Option<&str> {
+        let after = self.text(self.head.path.1, self.head.target);
+        after.strip_prefix('?')
+    }
+
+    /// The `y` of the request's version `HTTP/1.y`.
+    pub fn minor_version(&self) -> u8 {
+        self.head.minor
+    }
+
+    /// The value of the first field with this name, upper case or lower. None without one, or if the value
+    /// isn't text.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.fields().find(|(other, _)| other.eq_ignore_ascii_case(name))?;
+        str::from_utf8(value).ok()
+    }
+
+    /// Each field's name and value, in the order they came.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        let (head, index) = self.bytes.split_at(usize::from(self.head.length));
+        index.chunks_exact(ENTRY).take(usize::from(self.head.fields)).map(|entry| {
+            let at = |n: usize| usize::from(u16::from_le_bytes([entry[2 * n], entry[2 * n + 1]]));
+            (str::from_utf8(&head[at(0)..at(1)]).unwrap_or_default(), &head[at(2)..at(3)])
+        })
+    }
+
+    /// Bytes of the body that are to come; None if only their end will tell.
+    pub fn body_length(&self) -> Option<u64> {
+        match self.reading {
+            Reading::Length(left) => Some(left),
+            Reading::Chunked(_) => None,
+        }
+    }
+
+    /// A part of the head that is ASCII, as the parser has made sure.
+    fn text(&self, from: u16, to: u16) -> &str {
+        let part = self.bytes.get(from.into()..to.into()).unwrap_or_default();
+        str::from_utf8(part).unwrap_or_default()
+    }
+
+    /// Forgets the former request, but for the place of its head. Its body is freed already.
+    pub(crate) fn reset(&mut self) {
+        let bytes = std::mem::take(&mut self.bytes);
+        *self = Request { bytes, sending: Cell::new(Sending::NotBegun), ..Request::new() };
+    }
+
+    /// Parses the `length` bytes of the head; the next `index` bytes become its index.
+    pub(crate) fn parse(&mut self, length: usize, index: usize) -> Result<(), Refused> {
+        let (bytes, rest) = self.bytes.split_at_mut(length);
+        self.head = head::parse(bytes, &mut rest[..index])?;
+        self.expects = Cell::new(self.head.expects);
+        self.reading = match self.head.framing {
+            Framing::Length(length) => Reading::Length(length),
+            Framing::Chunked => Reading::Chunked(Chunked::new()),
+        };
+        Ok(())
+    }
+
+    /// Whether the whole body is read.
+    pub(crate) fn is_read(&self) -> bool {
+        match &self.reading {
+            Reading::Length(left) => *left == 0,
+            Reading::Chunked(body) => body.is_over(),
+        }
+    }
+
+    /// Whether it is worth while to read what is left of the body, only to keep the connection.
+    pub(crate) fn is_skippable(&self) -> bool {
+        self.body_length().is_none_or(|left| left <= SKIP)
+    }
+
+    /// Takes the framing at the beginning of the received bytes; returns how many bytes it has.
+    pub(crate) fn unframe(&mut self, bytes: &[u8]) -> Result<usize, Refused> {
+        match &mut self.reading {
+            Reading::Length(_) => Ok(0),
+            Reading::Chunked(body) => body.advance(bytes),
+        }
+    }
+
+    /// Bytes of the body that come before any framing, or before its end.
+    pub(crate) fn left(&self) -> u64 {
+        match &self.reading {
+            Reading::Length(left) => *left,
+            Reading::Chunked(body) => body.left(),
+        }
+    }
+
+    /// `count` bytes of the body were taken.
+    pub(crate) fn took(&mut self, count: u64) {
+        match &mut self.reading {
+            Reading::Length(left) => *left -= count,
+            Reading::Chunked(body) => body.took(count),
+        }
+    }
+}
+
+/// A request's body in memory: nothing until it was [read whole](crate::read_whole_body), then its bytes,
+/// until the next request is read.
+#[derive(Debug, Plain)]
+pub struct Body {
+    pub(crate) place: HeapBytes,
+    /// Bytes of the body, at the beginning of the place.
+    pub(crate) length: usize,
+}
+
+impl Body {
+    const NONE: Body = Body { place: HeapBytes::EMPTY, length: 0 };
+}
+
+impl Deref for Body {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.place[..self.length]
+    }
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        Request::new()
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method(), self.target())
+    }
+}
+
+// A handler's frame shares a page of 4 KiB with two rings of 1 KiB and the task's record.
+const _: () = assert!(size_of::<Request>() <= 128);

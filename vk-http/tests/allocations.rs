@@ -1,0 +1,92 @@
+//! After warm-up a request costs no allocation: neither in this crate nor in what is below it.
+#![allow(unsafe_code)]
+
+mod harness;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use vk::prelude::*;
+use vk_http::{self as http, Request};
+
+/// Counts what the threads that ask for it allocate.
+struct Counting;
+
+static COUNT: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    static COUNTED: Cell<bool> = const { Cell::new(false) };
+}
+
+// SAFETY: the system's allocator, with a counter beside it.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        COUNT.fetch_add(u64::from(COUNTED.get()), Relaxed);
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[vk::coroutine]
+fn serve(io: &mut Io) -> io::Result<()> {
+    let mut request: Request = Request::new();
+    while http::read_request(io, &mut request)? {
+        match request.path() {
+            "/stream" => {
+                http::begin(io, &request, 200, request.get("content-type").unwrap_or(""), None)?;
+                http::forward_body(io, &mut request)?;
+                http::end(io, &request)?;
+            }
+            _ => {
+                http::read_whole_body(io, &mut request, 100_000)?;
+                http::respond(io, &request, 200, "text/plain", &request.body)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+const REQUESTS: [(&str, &str); 4] = [
+    ("GET /plaintext HTTP/1.1\r\nHost: localhost\r\n\r\n", "\r\n\r\n"),
+    ("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello", "\r\n\r\nhello"),
+    (
+        "POST /stream HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Type: a/b\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        "\r\n0\r\n\r\n",
+    ),
+    ("GET /none HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", "\r\n\r\n"),
+];
+
+fn round(client: &mut UnixStream) {
+    for (request, end) in REQUESTS {
+        client.write_all(request.as_bytes()).unwrap();
+        let (mut answer, mut length) = ([0; 1024], 0);
+        while !answer[..length].ends_with(end.as_bytes()) {
+            let count = client.read(&mut answer[length..]).unwrap();
+            assert!(count > 0);
+            length += count;
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n"));
+    }
+}
+
+#[test]
+fn requests_cost_no_allocation() {
+    let (mut client, worker) = harness::serve::<serve>(|| COUNTED.set(true));
+    (0..10).for_each(|_| round(&mut client));
+    let before = COUNT.load(Relaxed);
+    assert!(before > 0, "the worker's preparations are counted");
+    (0..1000).for_each(|_| round(&mut client));
+    assert_eq!(COUNT.load(Relaxed), before);
+    drop(client);
+    worker.join().unwrap();
+}
