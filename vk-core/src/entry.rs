@@ -9,7 +9,7 @@ use std::ptr::NonNull;
 use std::task::Poll;
 
 /// A coroutine that can be started on its own, with its type erased.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Entry {
     name: &'static str,
     size: u32,
@@ -22,16 +22,20 @@ const ALIGNMENT: usize = 16;
 
 impl Entry {
     /// The entry of a handler.
-    pub const fn handler<C: Coroutine<Args = (), Output = io::Result<()>>>() -> Entry {
+    pub const fn handler<C: Coroutine<Args = (), Output = io::Result<()>>>() -> &'static Entry {
         unsafe fn start<C: Coroutine<Args = ()>>(frame: NonNull<u8>) {
             // SAFETY: `Entry::start`'s contract.
             C::start(unsafe { frame.cast::<MaybeUninit<C>>().as_mut() }, ());
         }
-        Entry { start: start::<C>, ..Entry::of::<C>() }
+        const { &Entry::new::<C>(start::<C>) }
     }
 
     /// The entry of a coroutine whose frame is filled by who starts it, not by [`start`](Entry::start).
-    pub const fn of<C: Coroutine<Output = io::Result<()>>>() -> Entry {
+    pub const fn of<C: Coroutine<Output = io::Result<()>>>() -> &'static Entry {
+        const { &Entry::new::<C>(|_| ()) }
+    }
+
+    const fn new<C: Coroutine<Output = io::Result<()>>>(start: unsafe fn(NonNull<u8>)) -> Entry {
         unsafe fn resume<C: Coroutine<Output = io::Result<()>>>(
             frame: NonNull<u8>,
             io: &mut Io,
@@ -39,8 +43,8 @@ impl Entry {
             // SAFETY: `Entry::resume`'s contract.
             unsafe { frame.cast::<C>().as_mut() }.resume(io)
         }
-        const { assert!(align_of::<C>() <= ALIGNMENT && size_of::<C>() <= u32::MAX as usize) };
-        Entry { name: C::NAME, size: size_of::<C>() as u32, start: |_| (), resume: resume::<C> }
+        assert!(align_of::<C>() <= ALIGNMENT && size_of::<C>() <= u32::MAX as usize);
+        Entry { name: C::NAME, size: size_of::<C>() as u32, start, resume: resume::<C> }
     }
 
     /// The coroutine's path.
@@ -75,11 +79,11 @@ impl Entry {
 
 /// The entries that the micro-processes of a worker refer to.
 #[derive(Debug, Default)]
-pub struct Registry(Vec<Entry>);
+pub struct Registry(Vec<&'static Entry>);
 
 impl Registry {
     /// The index of `entry`, which is added if it is new.
-    pub fn index(&mut self, entry: Entry) -> u32 {
+    pub fn index(&mut self, entry: &'static Entry) -> u32 {
         let known = self.0.iter().position(|e| e.name == entry.name && e.size == entry.size);
         known.unwrap_or_else(|| {
             self.0.push(entry);
@@ -89,7 +93,7 @@ impl Registry {
 
     /// The entry with this index.
     #[inline]
-    pub fn get(&self, index: u32) -> Option<&Entry> {
-        self.0.get(index as usize)
+    pub fn get(&self, index: u32) -> Option<&'static Entry> {
+        self.0.get(index as usize).copied()
     }
 }

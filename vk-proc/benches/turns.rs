@@ -71,7 +71,7 @@ fn pong(io: &mut Io) -> io::Result<()> {
     }
 }
 
-fn run(handler: Entry, count: u64) {
+fn run(handler: &'static Entry, count: u64) {
     let sim = Sim::new(1, Faults::NONE);
     let config = Config { heaps: 2, heap_size: 16384, pool_blocks: 2, guard: Guard::Off };
     let settings = Settings { max_procs: 2, board: (Box::leak(Box::new(Board::new(1).unwrap())), 0) };

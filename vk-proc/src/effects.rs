@@ -7,6 +7,7 @@ use crate::process::{Process, RING};
 use crate::worker::Worker;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::os::fd::RawFd;
 use vk_core::task::{NEVER, Outcome, Request};
 use vk_core::{Descriptor, Nanos, Port, Task};
 use vk_heap::{BLOCK, HeapId};
@@ -16,20 +17,22 @@ use vk_poll::Backend;
 const SEND_STALL: Nanos = 30_000_000_000;
 
 impl<B: Backend> Worker<B> {
-    /// Fills the receiving ring from a descriptor, with one system call.
+    /// Fills the receiving ring from a descriptor until the task has what it waits for, or there is no more.
     pub(crate) fn receive(&mut self, process: Process, task: &mut Task) {
-        if task.is_ready(self.world.now) {
-            return;
-        }
         let Port::Descriptor(source) = task.source else { return };
-        let Some(known) = self.descriptors.get(source) else {
-            task.rx_error = libc::EBADF;
-            return;
-        };
-        if !known.readable {
-            task.rx_ended |= self.is_draining() && task.checkpoint != 0 && task.rx.is_empty();
-            return;
+        while !task.is_ready(self.world.now) {
+            match self.descriptors.get(source) {
+                Some(known) if known.readable => self.receive_once(process, task, source.number),
+                Some(_) => {
+                    task.rx_ended = self.is_draining() && task.checkpoint != 0 && task.rx.is_empty();
+                    return;
+                }
+                None => task.rx_error = libc::EBADF,
+            }
         }
+    }
+
+    fn receive_once(&mut self, process: Process, task: &mut Task, source: RawFd) {
         if task.bulk && task.rx.capacity() < BLOCK as usize {
             self.world.grow(&mut task.rx, &mut task.rx_storage);
         }
@@ -37,7 +40,8 @@ impl<B: Backend> Worker<B> {
         let mut bufs = rx.writable_io();
         let room = bufs[0].len() + bufs[1].len();
         let bufs = if bufs[1].is_empty() { &mut bufs[..1] } else { &mut bufs[..] };
-        match self.poller.read(source.number, bufs) {
+        let known = self.descriptors.by_number(source);
+        match self.poller.read(source, bufs) {
             Ok(0) => task.rx_ended = true,
             Ok(count) => {
                 rx.produced(count);
@@ -47,10 +51,7 @@ impl<B: Backend> Worker<B> {
                 task.bulk = count == room || count >= RING as usize;
                 self.stats.received += count as u64;
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                known.readable = false;
-                task.rx_ended |= self.is_draining() && task.checkpoint != 0 && task.rx.is_empty();
-            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => known.readable = false,
             Err(error) => task.rx_error = errno(&error),
         }
     }
@@ -163,7 +164,7 @@ impl<B: Backend> Worker<B> {
     /// Starts a micro-process on a connection that changes hands.
     pub(crate) fn start(&mut self, process: Process, task: &mut Task, id: HeapId) {
         let Request::Start { entry, connection } = task.request else { return };
-        let handler = *self.world.registry.get(entry).expect("`Io::start` is given an index from the registry");
+        let handler = self.world.registry.get(entry).expect("`Io::start` is given an index from the registry");
         if self.descriptors.get(connection).is_none() {
             task.outcome = Outcome::Failed(libc::EBADF);
             return;

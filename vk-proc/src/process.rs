@@ -52,14 +52,14 @@ pub struct Process {
 impl Process {
     /// Makes the open micro-heap that `world` entered a micro-process that will run `handler` between
     /// `source` and `sink`. None if the micro-heap has no room.
-    pub fn create(world: &mut World, handler: Entry, source: Port, sink: Port) -> Option<Process> {
+    pub fn create(world: &mut World, handler: &'static Entry, source: Port, sink: Port) -> Option<Process> {
         // SAFETY: `build` allocates the frame with the entry's size.
         Process::build(world, handler, |frame| unsafe { handler.start(frame) }, source, sink)
     }
 
     fn build(
         world: &mut World,
-        entry: Entry,
+        entry: &'static Entry,
         start: impl FnOnce(NonNull<u8>),
         source: Port,
         sink: Port,
@@ -220,7 +220,7 @@ impl Process {
 
     #[inline]
     fn resume(&mut self, world: &mut World, span: Span, entry: u32, frame: Span) {
-        let entry = *world.registry.get(entry).expect("tasks are made with an index from the registry");
+        let entry = world.registry.get(entry).expect("tasks are made with an index from the registry");
         world.tally.resumed += 1;
         // SAFETY: the micro-heap is open and entered, and no reference into it is alive here.
         let mut io = unsafe { Io::new(self.heap.ptr(span).cast(), world) };

@@ -161,7 +161,7 @@ impl<B: Backend> Worker<B> {
     ///
     /// # Errors
     /// If there is no room for it, or the socket can't be polled.
-    pub fn listen(&mut self, socket: impl IntoRawFd, handler: Entry) -> io::Result<()> {
+    pub fn listen(&mut self, socket: impl IntoRawFd, handler: &'static Entry) -> io::Result<()> {
         let handler = self.world.registry.index(handler);
         let number = socket.into_raw_fd();
         let id = self.create(Entry::of::<listener::listener>())?;
@@ -179,7 +179,7 @@ impl<B: Backend> Worker<B> {
     ///
     /// # Errors
     /// If there is no room for it, or they can't be polled.
-    pub fn start_on(&mut self, handler: Entry, input: RawFd, output: RawFd) -> io::Result<()> {
+    pub fn start_on(&mut self, handler: &'static Entry, input: RawFd, output: RawFd) -> io::Result<()> {
         let id = self.create(handler)?;
         let source = self.adopt(input, id, true)?;
         let sink = if input == output { source } else { self.adopt(output, id, true)? };
@@ -423,7 +423,7 @@ impl<B: Backend> Worker<B> {
     }
 
     /// A new micro-process without tasks, its micro-heap entered.
-    pub(crate) fn create(&mut self, entry: Entry) -> io::Result<HeapId> {
+    pub(crate) fn create(&mut self, entry: &'static Entry) -> io::Result<HeapId> {
         let id = self.world.arena.create().ok_or(io::ErrorKind::OutOfMemory)?;
         let heap: Heap = self.world.arena.open(id).map_err(io::Error::other)?;
         self.world.enter(heap);
@@ -451,7 +451,7 @@ impl<B: Backend> Worker<B> {
     }
 
     /// Makes the new micro-process `id` run `handler`; on failure it is ended.
-    pub(crate) fn begin(&mut self, id: HeapId, handler: Entry, source: Port, sink: Port) -> Option<()> {
+    pub(crate) fn begin(&mut self, id: HeapId, handler: &'static Entry, source: Port, sink: Port) -> Option<()> {
         match Process::create(&mut self.world, handler, source, sink) {
             Some(_) => {
                 self.enqueue(id);

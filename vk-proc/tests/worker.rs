@@ -107,7 +107,7 @@ fn noise(seed: u64, len: usize) -> Vec<u8> {
 
 /// Serves `clients` clients with `handler`, on a world with `faults`; returns what each got back.
 fn serve(
-    handler: Entry,
+    handler: &'static Entry,
     seed: u64,
     faults: Faults,
     (guard, max_procs): (Guard, u32),
@@ -280,6 +280,18 @@ fn pieces(io: &mut Io) -> io::Result<()> {
 #[test]
 fn the_receiving_operations_agree_on_where_the_stream_stands() {
     assert_eq!(answer::<pieces>(b"abcdefGHI"), b"4 3 G\nGH 2 false true Some(UnexpectedEof)");
+}
+
+#[vk::coroutine]
+fn filler(io: &mut Io) -> io::Result<()> {
+    let there: usize = io.fill(8)?;
+    write!(io, "{there}")
+}
+
+/// The end came together with the last bytes, fewer than were waited for; no event tells of it.
+#[test]
+fn a_fill_ends_where_the_stream_does() {
+    assert_eq!(answer::<filler>(b"abc"), b"3");
 }
 
 #[vk::coroutine]

@@ -9,7 +9,7 @@ use vk_core::rt::Coroutine;
 
 /// A coroutine that serves connections.
 #[derive(Clone, Copy, Debug)]
-pub struct Handler(pub(crate) Entry);
+pub struct Handler(pub(crate) &'static Entry);
 
 impl Handler {
     /// The handler that is this coroutine.

@@ -26,9 +26,9 @@ type Row = (&'static Board, usize);
 /// What a worker serves.
 enum Work {
     /// Listening sockets, each with its handler.
-    Listeners(Vec<(OwnedFd, Entry)>),
+    Listeners(Vec<(OwnedFd, &'static Entry)>),
     /// Standard input and output.
-    Stdio(Entry),
+    Stdio(&'static Entry),
 }
 
 /// Serves until a signal ends it, or standard input does.
@@ -62,7 +62,7 @@ fn log(options: &Options) -> Result<(), String> {
 }
 
 /// Binds what is declared or asked for; returns each worker's share.
-fn bind(app: &App, options: &Options) -> Result<Vec<Vec<(OwnedFd, Entry)>>, String> {
+fn bind(app: &App, options: &Options) -> Result<Vec<Vec<(OwnedFd, &'static Entry)>>, String> {
     let declared = app.listeners.iter().map(|listener| {
         let address = listener.address.parse();
         address.map(|address| (address, listener.handler.0)).map_err(|_| listener.address)

@@ -1,7 +1,7 @@
 //! Connections: accepted, made, handed to a micro-process of their own.
 
 use crate::task::{Descriptor, Outcome, Request, Wait};
-use crate::{Entry, Io};
+use crate::Io;
 use std::io;
 use std::net::SocketAddr;
 use std::task::Poll::{self, Ready};
@@ -45,12 +45,6 @@ impl Io {
             }
             Some(outcome) => Ready(outcome.map(|_| ())),
         }
-    }
-
-    /// The index of a handler, for [`start`](Io::start).
-    #[doc(hidden)]
-    pub fn entry_index(&mut self, entry: Entry) -> u32 {
-        self.world().registry.index(entry)
     }
 }
 
