@@ -23,7 +23,7 @@ use vk_vectoring::{Ring, Vectoring};
 pub struct World {
     /// The micro-heaps.
     pub arena: Arena,
-    /// What time it is: read once per round of the worker, not per operation.
+    /// [What time it is](crate::time).
     pub now: Nanos,
     /// The coroutines that can be started.
     pub registry: Registry,

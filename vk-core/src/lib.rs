@@ -32,6 +32,7 @@ pub mod line;
 mod operations;
 pub mod rt;
 pub mod task;
+pub mod time;
 
 pub use bytes::HeapBytes;
 pub use entry::{Entry, Registry};

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::io::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use vk_core::{Nanos, time};
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT`
 pub(crate) type Text = [u8; 29];
@@ -10,11 +11,22 @@ pub(crate) type Text = [u8; 29];
 thread_local! {
     /// The second that was asked for last, and its text.
     static LAST: Cell<(u64, Text)> = const { Cell::new((u64::MAX, [b' '; 29])) };
+
+    /// The present second, and the monotonic time until which it is the present one.
+    static PRESENT: Cell<(u64, Nanos)> = const { Cell::new((0, 0)) };
 }
 
-/// What time it is, in seconds since 1970.
+/// What time it is, in seconds since 1970. The wall clock is asked once a second.
 pub(crate) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    let (second, until) = PRESENT.get();
+    let now = time::now();
+    if now < until {
+        return second;
+    }
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let left = 1_000_000_000 - Nanos::from(since.subsec_nanos());
+    PRESENT.set((since.as_secs(), now + left));
+    since.as_secs()
 }
 
 /// The text of a second.

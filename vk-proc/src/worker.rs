@@ -20,6 +20,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use vk_core::task::{Mark, NEVER};
+use vk_core::time;
 use vk_core::{Descriptor, Entry, Nanos, Port, Task, Wait, World};
 use vk_heap::{Arena, Heap, HeapId};
 use vk_poll::{Backend, Event, Timers, Token};
@@ -216,6 +217,7 @@ impl<B: Backend> Worker<B> {
         self.events.clear();
         self.poller.wait(timeout, &mut self.events)?;
         self.world.now = self.poller.now();
+        time::set(self.world.now);
         self.collect();
         self.expire();
         self.batch.clear();

@@ -132,7 +132,7 @@ fn command(app: &App) -> Command {
         .arg(option(
             "log",
             "LEVEL",
-            value_parser!(String).into(),
+            value_parser!(String),
             "error, warn, info, debug, trace, or a filter by module [default: info]",
         ))
         .after_help("Each option can be given in the environment, too: VK_LISTEN, VK_WORKERS, …");
