@@ -7,8 +7,8 @@
 //! - the allocator never hands out a byte twice, so the task, its two storages and its frame are disjoint.
 #![allow(unsafe_code)]
 
-use crate::task::{Nanos, Outcome, Task, Wait};
 use crate::rt::Coroutine;
+use crate::task::{Nanos, Outcome, Task, Wait};
 use crate::{Registry, bytes};
 use std::io;
 use std::mem::MaybeUninit;
@@ -165,10 +165,7 @@ impl Io {
         let task = self.task();
         // SAFETY: as for `rx`; the two storages are different allocations.
         unsafe {
-            (
-                task.rx.over(bytes_of(&heap, task.rx_storage)),
-                task.tx.over(bytes_of(&heap, task.tx_storage)),
-            )
+            (task.rx.over(bytes_of(&heap, task.rx_storage)), task.tx.over(bytes_of(&heap, task.tx_storage)))
         }
     }
 

@@ -57,7 +57,8 @@ impl Board {
         let size = workers.max(1) * size_of::<Row>();
         // SAFETY: a new mapping of no file touches nothing that exists.
         let rows = unsafe {
-            let (access, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
+            let (access, flags) =
+                (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
             libc::mmap(ptr::null_mut(), size, access, flags, -1, 0)
         };
         match NonNull::new(rows.cast::<Row>()) {

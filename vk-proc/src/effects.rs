@@ -164,7 +164,8 @@ impl<B: Backend> Worker<B> {
     /// Starts a micro-process on a connection that changes hands.
     pub(crate) fn start(&mut self, process: Process, task: &mut Task, id: HeapId) {
         let Request::Start { entry, connection } = task.request else { return };
-        let handler = self.world.registry.get(entry).expect("`Io::start` is given an index from the registry");
+        let handler =
+            self.world.registry.get(entry).expect("`Io::start` is given an index from the registry");
         if self.descriptors.get(connection).is_none() {
             task.outcome = Outcome::Failed(libc::EBADF);
             return;

@@ -34,7 +34,8 @@ fn delay(recent: usize) -> Duration {
 }
 
 struct Keeper<'a, F> {
-    work: F,
+    /// Gone once it ends, with what it holds: listening sockets, so that new connections are refused.
+    work: Option<F>,
     board: &'a Board,
     /// By number: the pid while it runs.
     workers: Vec<Option<libc::pid_t>>,
@@ -54,7 +55,7 @@ pub fn keep(workers: usize, board: &Board, work: impl FnMut(usize) -> ExitCode) 
     signals::block_also(libc::SIGCHLD)?;
     let signals = signals::descriptor(&[libc::SIGCHLD])?;
     let mut keeper = Keeper {
-        work,
+        work: Some(work),
         board,
         workers: vec![None; workers],
         restarts: VecDeque::new(),
@@ -84,6 +85,7 @@ pub fn keep(workers: usize, board: &Board, work: impl FnMut(usize) -> ExitCode) 
 impl<F: FnMut(usize) -> ExitCode> Keeper<'_, F> {
     /// Starts the workers that are due. In a worker it returns the worker's own exit status, once it ends.
     fn start_due(&mut self) -> io::Result<Option<ExitCode>> {
+        let Some(work) = &mut self.work else { return Ok(None) };
         let now = Instant::now();
         while let Some(at) = self.due.iter().position(|(when, _)| *when <= now) {
             let (_, number) = self.due.swap_remove(at);
@@ -93,7 +95,7 @@ impl<F: FnMut(usize) -> ExitCode> Keeper<'_, F> {
                 -1 => return Err(io::Error::last_os_error()),
                 0 => {
                     die_with(keeper);
-                    return Ok(Some((self.work)(number)));
+                    return Ok(Some(work(number)));
                 }
                 pid => self.workers[number] = Some(pid),
             }
@@ -132,6 +134,7 @@ impl<F: FnMut(usize) -> ExitCode> Keeper<'_, F> {
 
     fn end(&mut self, signal: i32) {
         self.ending = true;
+        self.work = None;
         self.due.clear();
         self.send(signal);
     }

@@ -20,7 +20,10 @@
 extern crate vk_core as vk;
 
 pub mod board;
+mod census;
 mod descriptors;
+mod dispatch;
+mod drain;
 mod effects;
 mod faults;
 pub mod keeper;

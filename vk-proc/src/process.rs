@@ -354,7 +354,9 @@ impl Process {
         if c.wait != Wait::Ended || !(c.tx.is_empty() || c.is_output_over()) {
             return;
         }
-        let outcome = if c.failed { Outcome::Failed(libc::ECHILD) } else { Outcome::Done };
+        // What it wrote last may have failed after it ended.
+        let lost = matches!(c.sink, Port::Descriptor(_)) && !c.tx.is_empty();
+        let outcome = if c.failed || lost { Outcome::Failed(libc::ECHILD) } else { Outcome::Done };
         self.remove_task(world, child);
         self.task(span).request = Request::None;
         self.task(span).outcome = outcome;

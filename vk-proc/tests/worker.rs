@@ -150,7 +150,9 @@ fn lines_come_back_whatever_goes_wrong() {
     for seed in seeds() {
         for guard in GUARDS {
             let data: Vec<Vec<u8>> = (0..20)
-                .map(|client| (0..50).flat_map(|n| format!("{client}: line {n} of {seed}\n").into_bytes()).collect())
+                .map(|client| {
+                    (0..50).flat_map(|n| format!("{client}: line {n} of {seed}\n").into_bytes()).collect()
+                })
                 .collect();
             let faults = if seed % 4 == 0 { Faults::NONE } else { Faults::ALL };
             let back = serve(Entry::handler::<echo>(), seed, faults, (guard, 64), data.clone());
@@ -163,7 +165,8 @@ fn lines_come_back_whatever_goes_wrong() {
 fn streams_come_back_through_lent_rings() {
     for seed in seeds() {
         let data: Vec<Vec<u8>> = (0..8).map(|client| noise(seed * 8 + client, 150_000)).collect();
-        let back = serve(Entry::handler::<forwarder>(), seed, Faults::ALL, (Guard::Epoch(4), 64), data.clone());
+        let back =
+            serve(Entry::handler::<forwarder>(), seed, Faults::ALL, (Guard::Epoch(4), 64), data.clone());
         for (client, (back, data)) in back.iter().zip(&data).enumerate() {
             let wrong = back.iter().zip(data).position(|(a, b)| a != b);
             assert_eq!((back.len(), wrong), (data.len(), None), "seed {seed}, client {client}");
@@ -519,7 +522,12 @@ fn a_drain_ends_what_is_idle_and_waits_for_what_is_at_work() {
     let mut sent = false;
     let theirs = Rc::new(busy);
     let busy = theirs.clone();
-    sim.drive(move |_| !std::mem::replace(&mut sent, true) && { theirs.send(b"two\n"); true });
+    sim.drive(move |_| {
+        !std::mem::replace(&mut sent, true) && {
+            theirs.send(b"two\n");
+            true
+        }
+    });
     let before = std::time::Instant::now();
     worker.run().unwrap();
     assert_eq!(worker.stats().live, 0, "the one that is stuck is ended after a time, a virtual one");

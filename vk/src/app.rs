@@ -38,7 +38,8 @@ pub struct App {
     pub about: &'static str,
     /// Where it listens.
     pub listeners: &'static [Listener],
-    /// What `--stdio` runs; an application without listeners always runs it.
+    /// What `--stdio` runs, the first listener's handler if none; an application without listeners always runs
+    /// it.
     pub stdio: Option<Handler>,
     /// The names of its positional arguments, if it takes any.
     pub args: Option<&'static str>,
@@ -46,6 +47,13 @@ pub struct App {
     pub heap: Option<u32>,
     /// Micro-processes at a time in one worker.
     pub max_procs: Option<u32>,
+}
+
+impl App {
+    /// What `--stdio` runs.
+    pub(crate) fn stdio(&self) -> Option<Handler> {
+        self.stdio.or_else(|| self.listeners.first().map(|listener| listener.handler))
+    }
 }
 
 static ARGS: OnceLock<Vec<String>> = OnceLock::new();

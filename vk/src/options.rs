@@ -1,7 +1,7 @@
 //! The command line of every application.
 
 use crate::app::App;
-use clap::builder::ValueParser;
+use clap::builder::{FalseyValueParser, ValueParser};
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Command, Error, value_parser};
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -37,7 +37,7 @@ pub fn parse(app: &App) -> Result<Options, Error> {
     let mut command = command(app);
     let matches = command.try_get_matches_from_mut(std::env::args_os())?;
     let options = read(app, &matches);
-    if options.stdio && app.stdio.is_none() {
+    if options.stdio && app.stdio().is_none() {
         return Err(command.error(ErrorKind::ArgumentConflict, "this application has no handler for --stdio"));
     }
     let (given, declared) = (options.listen.len(), app.listeners.len());
@@ -127,6 +127,7 @@ fn command(app: &App) -> Command {
                 .long("stdio")
                 .action(ArgAction::SetTrue)
                 .env("VK_STDIO")
+                .value_parser(FalseyValueParser::new())
                 .help("Serves standard input and output instead of connections, then ends"),
         )
         .arg(option(

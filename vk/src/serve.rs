@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::sync::OnceLock;
 use tracing_subscriber::EnvFilter;
 use vk_core::Entry;
-use vk_heap::{Arena, Config};
+use vk_heap::{Arena, Config, Layout};
 use vk_poll::{Backend, Choice, Epoll, Uring, set_nonblocking};
 use vk_proc::board::Board;
 use vk_proc::{Settings, Worker, keeper, signals, socket};
@@ -34,20 +34,23 @@ enum Work {
 /// Serves until a signal ends it, or standard input does.
 pub fn serve(app: &App, options: &Options) -> Result<ExitCode, String> {
     log(options)?;
+    // Before anybody is told that it listens.
+    Layout::calculate(&arena(options)).map_err(|error| error.to_string())?;
     signals::block().map_err(|error| format!("can't block signals: {error}"))?;
     let board = Board::new(options.workers).map_err(|error| format!("no shared memory: {error}"))?;
     let board = BOARD.get_or_init(|| board);
     let poller = settle(options.poller);
     if options.stdio {
-        let handler = app.stdio.expect("checked with the options").0;
+        let handler = app.stdio().expect("checked with the options").0;
         return Ok(work(options, poller, (board, 0), Work::Stdio(handler)));
     }
     let mut shares = bind(app, options)?;
     if options.workers == 0 {
         return Ok(work(options, poller, (board, 0), Work::Listeners(shares.remove(0))));
     }
-    let status = keeper::keep(options.workers, board, |number| {
-        // A worker closes the others' sockets; the keeper keeps all, so that a port outlives its worker.
+    let status = keeper::keep(options.workers, board, move |number| {
+        // A worker closes the others' sockets; the keeper keeps all, so that a port outlives its worker, until
+        // it drops this closure.
         let mine = std::mem::take(&mut shares).swap_remove(number);
         work(options, poller, (board, number), Work::Listeners(mine))
     });
@@ -82,8 +85,8 @@ fn bind(app: &App, options: &Options) -> Result<Vec<Vec<(OwnedFd, &'static Entry
     let workers = options.workers.max(1);
     let mut shares: Vec<Vec<_>> = (0..workers).map(|_| Vec::new()).collect();
     for (address, handler) in wanted.into_iter().chain(admin) {
-        let (bound, sockets) =
-            socket::listen(address, workers).map_err(|error| format!("can't listen on {address}: {error}"))?;
+        let (bound, sockets) = socket::listen(address, workers)
+            .map_err(|error| format!("can't listen on {address}: {error}"))?;
         eprintln!("listening on {bound}");
         for (share, socket) in shares.iter_mut().zip(sockets) {
             share.push((socket, handler));
@@ -124,14 +127,18 @@ fn hopeless(error: &io::Error) -> ExitCode {
     ExitCode::from(keeper::HOPELESS)
 }
 
-fn run<B: Backend>(options: &Options, poller: B, board: Row, what: Work) -> io::Result<bool> {
-    let config = Config {
+/// The arena of each worker.
+fn arena(options: &Options) -> Config {
+    Config {
         heaps: options.max_procs,
         heap_size: options.heap,
         pool_blocks: POOL_BLOCKS,
         guard: options.guard,
-    };
-    let arena = Arena::new(&config)?;
+    }
+}
+
+fn run<B: Backend>(options: &Options, poller: B, board: Row, what: Work) -> io::Result<bool> {
+    let arena = Arena::new(&arena(options))?;
     let settings = Settings { max_procs: options.max_procs, board };
     let mut worker = Worker::new(arena, poller, Some(signals::descriptor(&[])?), settings)?;
     match what {

@@ -1,7 +1,7 @@
 //! Connections: accepted, made, handed to a micro-process of their own.
 
-use crate::task::{Descriptor, Outcome, Request, Wait};
 use crate::Io;
+use crate::task::{Descriptor, Outcome, Request, Wait};
 use std::io;
 use std::net::SocketAddr;
 use std::task::Poll::{self, Ready};

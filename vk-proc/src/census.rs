@@ -1,0 +1,185 @@
+//! Who lives in the worker: micro-processes begin and end here, and with them their descriptors.
+
+use crate::descriptors::{NONE, token};
+use crate::process::Process;
+use crate::worker::{Known, RETRY, TRIM, Worker};
+use std::io;
+use std::os::fd::RawFd;
+use vk_core::task::NEVER;
+use vk_core::{Descriptor, Entry, Port};
+use vk_heap::HeapId;
+use vk_poll::Backend;
+
+impl<B: Backend> Worker<B> {
+    /// A new micro-process without tasks, its micro-heap entered.
+    pub(crate) fn create(&mut self, entry: &'static Entry) -> io::Result<HeapId> {
+        let id = self.world.arena.create().ok_or(io::ErrorKind::OutOfMemory)?;
+        let heap = self.world.arena.open(id).map_err(io::Error::other)?;
+        self.world.enter(heap);
+        let index = id.index() as usize;
+        let known = Known {
+            id,
+            live: true,
+            queued: false,
+            listener: false,
+            name: entry.name(),
+            descriptors: NONE,
+            next: NEVER,
+            armed: self.known.get(index).map_or(NEVER, |former| former.armed),
+        };
+        match self.known.get_mut(index) {
+            Some(former) => *former = known,
+            None => {
+                debug_assert_eq!(index, self.known.len(), "micro-heaps are taken from the lowest up");
+                self.known.push(known);
+            }
+        }
+        self.stats.live += 1;
+        self.stats.started += 1;
+        Ok(id)
+    }
+
+    /// Makes the new micro-process `id` run `handler`; on failure it is ended.
+    pub(crate) fn begin(
+        &mut self,
+        id: HeapId,
+        handler: &'static Entry,
+        source: Port,
+        sink: Port,
+    ) -> Option<()> {
+        match Process::create(&mut self.world, handler, source, sink) {
+            Some(_) => {
+                self.enqueue(id);
+                self.world.arena.close(id);
+                Some(())
+            }
+            None => {
+                let needed = handler.frame_size();
+                tracing::error!(
+                    handler = handler.name(),
+                    needed,
+                    "the micro-heap is too small for the frame"
+                );
+                self.stats.faults += 1;
+                self.end(id);
+                None
+            }
+        }
+    }
+
+    /// Makes a descriptor one of a micro-process's, watched by the poller; on failure it is closed.
+    pub(crate) fn adopt(&mut self, number: RawFd, id: HeapId, borrowed: bool) -> io::Result<Descriptor> {
+        let next = std::mem::replace(&mut self.known[id.index() as usize].descriptors, number);
+        let descriptor = self.descriptors.insert(number, id, next, borrowed);
+        match self.poller.add(number, token(descriptor)) {
+            Ok(_) => Ok(descriptor),
+            Err(error) => {
+                self.close(number, id);
+                Err(error)
+            }
+        }
+    }
+
+    /// Hands a descriptor from one micro-process to another.
+    pub(crate) fn hand_over(&mut self, number: RawFd, from: HeapId, to: HeapId) {
+        self.unlink(number, from);
+        let next = std::mem::replace(&mut self.known[to.index() as usize].descriptors, number);
+        let known = self.descriptors.by_number(number);
+        (known.owner, known.next) = (Some(to), next);
+    }
+
+    /// Closes a descriptor of a micro-process.
+    pub(crate) fn close(&mut self, number: RawFd, owner: HeapId) {
+        self.unlink(number, owner);
+        self.release(number);
+    }
+
+    fn release(&mut self, number: RawFd) {
+        let known = self.descriptors.by_number(number);
+        known.owner = None;
+        match known.borrowed {
+            true => self.poller.forget(number),
+            false => self.poller.close(number),
+        }
+    }
+
+    fn unlink(&mut self, number: RawFd, owner: HeapId) {
+        let after = self.descriptors.by_number(number).next;
+        let known = &mut self.known[owner.index() as usize];
+        if known.descriptors == number {
+            known.descriptors = after;
+            return;
+        }
+        let mut at = known.descriptors;
+        while at != NONE {
+            let link = &mut self.descriptors.by_number(at).next;
+            if *link == number {
+                *link = after;
+                return;
+            }
+            at = *link;
+        }
+    }
+
+    /// Ends a micro-process: closes its descriptors, frees its micro-heap, and lets in who waits for room.
+    pub(crate) fn end(&mut self, id: HeapId) {
+        let known = &mut self.known[id.index() as usize];
+        known.live = false;
+        let mut at = std::mem::replace(&mut known.descriptors, NONE);
+        while at != NONE {
+            let next = self.descriptors.by_number(at).next;
+            self.release(at);
+            at = next;
+        }
+        self.world.arena.destroy(id);
+        self.stats.live -= 1;
+        self.stats.ended += 1;
+        self.trim = self.trim.min(self.world.now + TRIM);
+        if !self.starved.is_empty() {
+            self.feed();
+        }
+    }
+
+    /// Lets a micro-process wait for room.
+    pub(crate) fn starve(&mut self, id: HeapId, retry: bool) {
+        if !self.starved.contains(&id) {
+            self.starved.push(id);
+            self.stats.starved += 1;
+        }
+        if retry {
+            self.retry = self.retry.min(self.world.now + RETRY);
+        }
+    }
+
+    /// Lets those who wait for room try again.
+    pub(crate) fn feed(&mut self) {
+        self.retry = NEVER;
+        while let Some(id) = self.starved.pop() {
+            self.enqueue(id);
+        }
+    }
+
+    /// Whether there is room for one more micro-process.
+    pub(crate) fn has_room(&self) -> bool {
+        self.stats.live < u64::from(self.settings.max_procs)
+    }
+
+    pub(crate) fn is_live(&self, id: HeapId) -> bool {
+        self.known.get(id.index() as usize).is_some_and(|known| known.live && known.id == id)
+    }
+
+    pub(crate) fn is_borrower(&mut self, index: usize) -> bool {
+        let first = self.known[index].descriptors;
+        first != NONE && self.descriptors.by_number(first).borrowed
+    }
+
+    pub(crate) fn enqueue(&mut self, id: HeapId) {
+        if self.is_live(id) {
+            let known = &mut self.known[id.index() as usize];
+            if !known.queued {
+                known.queued = true;
+                self.runnable.push_back(id);
+            }
+        }
+    }
+}

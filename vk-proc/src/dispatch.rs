@@ -1,0 +1,141 @@
+//! A dispatch: a micro-process runs until each of its tasks is blocked.
+//!
+//! ```text
+//! open ─► serve: receive, accept, … ─► run ─► serve ─► … ─► nobody can run ─► leave: arm, close
+//! ```
+//!
+//! Serving comes before running and after it, never during: no coroutine is under way when bytes move between
+//! a ring and a descriptor.
+
+use crate::faults;
+use crate::panics;
+use crate::process::Process;
+use crate::worker::{SHOW, Worker};
+use vk_core::task::Mark;
+use vk_core::{Port, Task, Wait};
+use vk_heap::{HeapId, OpenError};
+use vk_poll::Backend;
+
+/// Rounds of serving and running in one dispatch, so that a connection with endless input lets others in.
+const ROUNDS: u32 = 32;
+
+impl<B: Backend> Worker<B> {
+    /// Runs a micro-process until it blocks.
+    pub(crate) fn dispatch(&mut self, id: HeapId) {
+        let index = id.index() as usize;
+        if !self.is_live(id) {
+            return;
+        }
+        self.known[index].queued = false;
+        let heap = match self.world.arena.open(id) {
+            Ok(heap) => heap,
+            Err(OpenError::NoMemory) => return self.starve(id, true),
+            Err(error) => {
+                tracing::error!(heap = index, %error, "a micro-heap is damaged; its micro-process ends");
+                self.stats.faults += 1;
+                return self.end(id);
+            }
+        };
+        self.stats.dispatches += 1;
+        self.show = self.show.min(self.world.now + SHOW);
+        self.world.enter(heap);
+        faults::running(id.index(), self.known[index].name);
+        let mut process = Process::of(heap);
+        let mut rounds = ROUNDS;
+        loop {
+            self.serve_tasks(process, id);
+            if !process.is_runnable() {
+                break;
+            }
+            if rounds == 0 {
+                self.enqueue(id);
+                break;
+            }
+            rounds -= 1;
+            if panics::catch(|| process.run(&mut self.world)).is_err() {
+                let name = self.known[index].name;
+                panics::report(name, index);
+                self.stats.panics += 1;
+                self.failed |= self.is_borrower(index);
+                return self.end(id);
+            }
+        }
+        self.leave(process, id);
+    }
+
+    /// After the last round of a dispatch: ends the micro-process, or puts it to rest.
+    fn leave(&mut self, process: Process, id: HeapId) {
+        let index = id.index() as usize;
+        let main = process.task(process.main());
+        if main.wait == Wait::Ended && (main.tx.is_empty() || main.is_output_over()) {
+            // What it wrote last may have failed after it ended.
+            let failed = main.failed || !main.tx.is_empty();
+            self.failed |= failed && self.is_borrower(index);
+            return self.end(id);
+        }
+        process.shrink(&mut self.world);
+        self.known[index].next = process.next_time();
+        self.arm(index);
+        self.world.arena.close(id);
+    }
+
+    /// Sets the timer of a micro-process if it has none that comes early enough: most deadlines are moved
+    /// on, over and over, and never come.
+    pub(crate) fn arm(&mut self, index: usize) {
+        let known = &mut self.known[index];
+        if known.next < known.armed {
+            known.armed = known.next;
+            self.timers.set(index as u32, known.next);
+        }
+    }
+
+    /// Serves what each task waits for outside, as far as it can be without waiting.
+    fn serve_tasks(&mut self, mut process: Process, id: HeapId) {
+        let mut span = process.first();
+        while !span.is_empty() {
+            // The next task first: serving may end this one.
+            let next = process.task(span).next;
+            let task = process.task(span);
+            if task.wait != Wait::Nothing {
+                self.serve(process, task, id);
+                if task.wait == Wait::Ended && (task.tx.is_empty() || task.is_output_over()) {
+                    process.wake_joiner(&mut self.world, span);
+                }
+                process.settle(&mut self.world, span);
+            }
+            span = next;
+        }
+    }
+
+    /// Serves one blocked or ended task: receives what it waits for; when there is nothing to receive,
+    /// sends what it has written, all together.
+    fn serve(&mut self, process: Process, task: &mut Task, id: HeapId) {
+        match task.wait {
+            Wait::Received => self.receive(process, task),
+            Wait::Accept => self.accept(task, id),
+            Wait::Connect => self.connect(task, id),
+            Wait::Start => self.start(process, task, id),
+            _ => {}
+        }
+        if !task.is_ready(self.world.now) {
+            self.send(process, task);
+            self.end_side(task);
+        }
+    }
+
+    /// Ends the sending side once everything is sent, if the task asked for it.
+    fn end_side(&mut self, task: &mut Task) {
+        let asked = task.wait == Wait::Shutdown || task.tx_mark == Mark::Here;
+        let Port::Descriptor(sink) = task.sink else { return };
+        if !asked || !task.tx.is_empty() || task.is_output_over() {
+            return;
+        }
+        match self.poller.shutdown(sink.number) {
+            Ok(()) => task.tx_ended = true,
+            Err(error) => task.tx_error = error.raw_os_error().unwrap_or(libc::EIO),
+        }
+        if task.tx_mark == Mark::Here {
+            task.tx_mark = Mark::Acknowledged;
+        }
+    }
+}

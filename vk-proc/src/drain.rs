@@ -1,0 +1,55 @@
+//! The end: signals, and what is still at work when one comes.
+
+use crate::signals;
+use crate::worker::{Known, Worker};
+use vk_core::Nanos;
+use vk_poll::Backend;
+
+/// How long the micro-processes that are at work when a drain begins may go on.
+const DRAIN: Nanos = 30_000_000_000;
+
+impl<B: Backend> Worker<B> {
+    /// Whether a drain is under way.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining
+    }
+
+    /// Acts on the signals that have come.
+    pub(crate) fn signalled(&mut self) {
+        while let Some(signal) = self.signals.as_ref().and_then(signals::next) {
+            match signal {
+                libc::SIGTERM | libc::SIGINT if self.draining => self.end_all(),
+                libc::SIGTERM | libc::SIGINT => self.drain(),
+                other => tracing::info!(signal = other, "nothing to do for this signal"),
+            }
+        }
+    }
+
+    /// Stops listening, ends what stands at a checkpoint, and lets the rest finish, for 30 s.
+    pub fn drain(&mut self) {
+        self.draining = true;
+        self.drain_end = self.world.now + DRAIN;
+        tracing::info!(connections = self.stats.live, "draining");
+        for index in 0..self.known.len() {
+            let Known { id, live, listener, .. } = self.known[index];
+            match (live, listener) {
+                (true, true) => self.end(id),
+                (true, false) => self.enqueue(id),
+                (false, _) => {}
+            }
+        }
+    }
+
+    /// Ends every micro-process, done or not.
+    pub(crate) fn end_all(&mut self) {
+        if self.stats.live > 0 {
+            tracing::warn!(connections = self.stats.live, "ended before they were done");
+        }
+        for index in 0..self.known.len() {
+            let Known { id, live, .. } = self.known[index];
+            if live {
+                self.end(id);
+            }
+        }
+    }
+}
