@@ -14,13 +14,14 @@ use vk_poll::{Faults, Sim};
 use vk_proc::board::Board;
 use vk_proc::{Settings, Worker};
 
-/// Answers with the body: streamed for `/echo`, otherwise whole.
+/// Answers with the body: streamed for `/echo` if its length is known (chunks would be cut as they come),
+/// otherwise whole.
 #[vk::coroutine]
 fn serve(io: &mut Io) -> io::Result<()> {
     let mut request: Request = Request::new();
     while http::read_request(io, &mut request)? {
-        if request.path() == "/echo" {
-            let length: Option<u64> = request.body_length();
+        let length: Option<u64> = request.body_length();
+        if request.path() == "/echo" && length.is_some() {
             http::begin(io, &request, 200, "", length)?;
             http::forward_body(io, &mut request)?;
             http::end(io, &request)?;

@@ -29,6 +29,8 @@ pub struct World {
     pub registry: Registry,
     /// How often tasks were resumed, and what came of it.
     pub tally: Tally,
+    /// Whether standard input and output are served: then the person there is told of each coroutine's error.
+    pub attended: bool,
     /// The open micro-heap, while one is.
     heap: Option<Heap>,
 }
@@ -50,7 +52,8 @@ pub struct Tally {
 impl World {
     /// A world in which no micro-heap is open.
     pub fn new(arena: Arena) -> World {
-        World { arena, now: 0, registry: Registry::default(), tally: Tally::default(), heap: None }
+        let (registry, tally) = (Registry::default(), Tally::default());
+        World { arena, now: 0, registry, tally, attended: false, heap: None }
     }
 
     /// Makes `heap`, which is open, the one that operations and [`HeapBytes`](crate::HeapBytes) work in.

@@ -8,11 +8,17 @@ pub use vk_heap::Plain;
 use std::mem::{ManuallyDrop, MaybeUninit, needs_drop};
 
 /// A variable's place in a frame: written when its `let` runs, read in later segments.
+///
+/// The frame says once, with [`plain`], that the type is `Plain`: a bound here would be reported for each use.
 #[derive(Debug)]
 #[repr(transparent)]
-pub struct Slot<T: Plain>(MaybeUninit<T>);
+pub struct Slot<T>(MaybeUninit<T>);
 
-impl<T: Plain> Slot<T> {
+/// Compiles for types that may live in a frame.
+#[inline(always)]
+pub const fn plain<T: Plain>() {}
+
+impl<T> Slot<T> {
     const PLAIN: () = assert!(!needs_drop::<T>(), "a variable of a frame must not need `Drop`");
 
     /// Initialises the variable.
@@ -77,7 +83,7 @@ impl<A, B> std::fmt::Debug for Overlay<A, B> {
 /// Implemented by `#[coroutine]` for every coroutine whose parameters, beside `io`, are passed by value.
 pub trait Coroutine: Sized + 'static {
     /// The parameters beside `io`.
-    type Args: Plain;
+    type Args;
     /// What it returns.
     type Output;
     /// Its path.

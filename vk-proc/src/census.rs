@@ -169,8 +169,11 @@ impl<B: Backend> Worker<B> {
     }
 
     pub(crate) fn is_borrower(&mut self, index: usize) -> bool {
-        let first = self.known[index].descriptors;
-        first != NONE && self.descriptors.by_number(first).borrowed
+        let mut at = self.known[index].descriptors;
+        while at != NONE && !self.descriptors.by_number(at).borrowed {
+            at = self.descriptors.by_number(at).next;
+        }
+        at != NONE
     }
 
     pub(crate) fn enqueue(&mut self, id: HeapId) {

@@ -69,8 +69,12 @@ impl<B: Backend> Worker<B> {
         let main = process.task(process.main());
         if main.wait == Wait::Ended && (main.tx.is_empty() || main.is_output_over()) {
             // What it wrote last may have failed after it ended.
-            let failed = main.failed || !main.tx.is_empty();
-            self.failed |= failed && self.is_borrower(index);
+            let lost = !main.tx.is_empty();
+            if lost && self.world.attended {
+                let error = std::io::Error::from_raw_os_error(main.tx_error);
+                tracing::error!(%error, "what was written last is lost");
+            }
+            self.failed |= (main.failed || lost) && self.is_borrower(index);
             return self.end(id);
         }
         process.shrink(&mut self.world);

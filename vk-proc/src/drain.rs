@@ -29,7 +29,8 @@ impl<B: Backend> Worker<B> {
     pub fn drain(&mut self) {
         self.draining = true;
         self.drain_end = self.world.now + DRAIN;
-        tracing::info!(connections = self.stats.live, "draining");
+        let listeners = self.known.iter().filter(|known| known.live && known.listener).count() as u64;
+        tracing::info!(connections = self.stats.live - listeners, "draining");
         for index in 0..self.known.len() {
             let Known { id, live, listener, .. } = self.known[index];
             match (live, listener) {
@@ -48,6 +49,7 @@ impl<B: Backend> Worker<B> {
         for index in 0..self.known.len() {
             let Known { id, live, .. } = self.known[index];
             if live {
+                self.failed |= self.is_borrower(index);
                 self.end(id);
             }
         }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! keeper ── fork ──► worker 0 … n-1      a worker that died is started again, at once or with a delay
-//!   │ SIGTERM, SIGINT: passed on; ends when all workers have
+//!   │ SIGTERM, SIGINT: passed on as SIGTERM; ends when all workers have
 //!   └ dies itself: the kernel sends each worker SIGTERM, so they drain and nothing is left behind
 //! ```
 #![allow(unsafe_code)]
@@ -75,7 +75,7 @@ pub fn keep(workers: usize, board: &Board, work: impl FnMut(usize) -> ExitCode) 
             match signal {
                 libc::SIGCHLD => {}
                 libc::SIGHUP => keeper.send(signal),
-                _ => keeper.end(signal),
+                _ => keeper.end(),
             }
         }
         keeper.reap();
@@ -95,6 +95,8 @@ impl<F: FnMut(usize) -> ExitCode> Keeper<'_, F> {
                 -1 => return Err(io::Error::last_os_error()),
                 0 => {
                     die_with(keeper);
+                    // A terminal sends it to all of its processes; it is the keeper who passes it on.
+                    signals::ignore(libc::SIGINT)?;
                     return Ok(Some(work(number)));
                 }
                 pid => self.workers[number] = Some(pid),
@@ -112,7 +114,7 @@ impl<F: FnMut(usize) -> ExitCode> Keeper<'_, F> {
             self.workers[number] = None;
             if libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == i32::from(HOPELESS) {
                 self.failed = true;
-                self.end(libc::SIGTERM);
+                self.end();
             } else if self.ending || status == 0 {
                 continue;
             } else {
@@ -132,11 +134,11 @@ impl<F: FnMut(usize) -> ExitCode> Keeper<'_, F> {
         self.due.push((now + delay, number));
     }
 
-    fn end(&mut self, signal: i32) {
+    fn end(&mut self) {
         self.ending = true;
         self.work = None;
         self.due.clear();
-        self.send(signal);
+        self.send(libc::SIGTERM);
     }
 
     fn send(&self, signal: i32) {

@@ -233,7 +233,10 @@ impl Process {
                 task.wait = Wait::Ended;
                 task.failed = result.is_err();
                 if let Err(error) = result {
-                    tracing::debug!(coroutine = entry.name(), %error, "ended with an error");
+                    match world.attended {
+                        true => tracing::error!(coroutine = entry.name(), %error, "ended with an error"),
+                        false => tracing::debug!(coroutine = entry.name(), %error, "ended with an error"),
+                    }
                 }
             }
         }

@@ -40,6 +40,21 @@ pub(crate) fn block_also(signal: i32) -> io::Result<()> {
     mask(&[signal])
 }
 
+/// Ignores a signal that was blocked: a blocked one would still arrive at a signalfd.
+///
+/// # Errors
+/// As [`block`].
+pub(crate) fn ignore(signal: i32) -> io::Result<()> {
+    // SAFETY: a valid signal, which is ignored from now on, and a valid set; the former mask is not asked for.
+    match unsafe {
+        libc::signal(signal, libc::SIG_IGN);
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, &set(&[signal]), std::ptr::null_mut())
+    } {
+        0 => Ok(()),
+        errno => Err(io::Error::from_raw_os_error(errno)),
+    }
+}
+
 fn mask(signals: &[i32]) -> io::Result<()> {
     // SAFETY: a valid set; the former mask is not asked for.
     match unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &set(signals), std::ptr::null_mut()) } {

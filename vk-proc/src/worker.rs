@@ -180,6 +180,7 @@ impl<B: Backend> Worker<B> {
     /// # Errors
     /// If there is no room for it, or they can't be polled.
     pub fn start_on(&mut self, handler: &'static Entry, input: RawFd, output: RawFd) -> io::Result<()> {
+        self.world.attended = true;
         let id = self.create(handler)?;
         let source = self.adopt(input, id, true)?;
         let sink = if input == output { source } else { self.adopt(output, id, true)? };

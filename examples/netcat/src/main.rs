@@ -27,7 +27,7 @@ fn address() -> io::Result<SocketAddr> {
         _ => Ok(None),
     };
     let usage = || io::Error::new(io::ErrorKind::InvalidInput, "give one argument: HOST:PORT");
-    found.and_then(|address| address.ok_or_else(usage)).inspect_err(|error| eprintln!("netcat: {error}"))
+    found.and_then(|address| address.ok_or_else(usage))
 }
 
 vk_app! {

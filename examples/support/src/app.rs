@@ -29,7 +29,8 @@ impl App {
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the application starts");
         let process = Process(child.id());
         let log = Arc::new(Mutex::new(String::new()));
-        let (lines, to) = (BufReader::new(child.stderr.take().expect("it is piped")).lines(), Arc::clone(&log));
+        let (lines, to) =
+            (BufReader::new(child.stderr.take().expect("it is piped")).lines(), Arc::clone(&log));
         let reader = thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
                 eprintln!("{}: {line}", process.0);

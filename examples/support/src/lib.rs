@@ -14,6 +14,7 @@ mod sys;
 
 pub use app::App;
 pub use bytes::{Random, expect, send};
+pub use libc::{SIGHUP, SIGINT, SIGKILL, SIGTERM};
 pub use process::Process;
 pub use sys::{descriptors, has_uring, is_nonblocking, refuse_uring, reset_on_close, set_nonblocking};
 

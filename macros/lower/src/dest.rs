@@ -16,8 +16,11 @@ pub enum Dest {
     Let(VariableId),
     /// To a variable of the frame that is seen from the next block on.
     Slot(VariableId),
-    /// To a place: `place =`, `place +=`, with what evaluating it does.
+    /// To a place: `place =`, with what evaluating it does.
     Assign(Code),
+    /// To a place by an operator: `place +=`. The operand goes through a variable of the machine, so that its type is
+    /// that of all branches, also for those that end in `panic!()`.
+    Operate(Code, usize),
     /// There is no value: it must not come so far.
     Never,
 }
@@ -74,7 +77,19 @@ pub fn deliver(value: Code, dest: &Dest, variables: &[Variable]) -> (Code, bool)
             code.append_effects(all);
             tokens
         }
+        Dest::Operate(place, number) => {
+            let value = operand(*number);
+            code.operands.insert(*number);
+            code.append_effects(place.clone());
+            let place = &place.tokens;
+            quote!(#value = #v; #place #value;)
+        }
         Dest::Never => quote!(let _: ::core::convert::Infallible = #v;),
     };
     (code, matches!(dest, Dest::Return))
+}
+
+/// The variable of the machine for the operand with this number.
+pub fn operand(number: usize) -> Ident {
+    hidden(&format!("operand_{number}"))
 }

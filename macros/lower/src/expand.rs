@@ -19,6 +19,7 @@
 //! Each block first borrows the variables that it uses from their slots, which costs nothing, so that the
 //! borrow checker sees ordinary places; nothing borrowed reaches another block.
 
+use crate::dest::operand;
 use crate::graph::{Block, BlockId, Code, Edge, Graph, Mark, Terminator, VariableId, replace_marks};
 use crate::lower::hash;
 use crate::rewrite::get_slot;
@@ -40,6 +41,7 @@ pub fn function(signature: &Signature, graph: &Graph) -> TokenStream {
     let hidden_frame = hidden("frame");
     let step = parts.steps(&format_ident!("step"), &quote!(#hidden_frame: &mut Self));
     let coroutine = parts.coroutine();
+    let plain = plain(graph);
     let lints = lints();
     quote! {
         #frame
@@ -49,6 +51,7 @@ pub fn function(signature: &Signature, graph: &Graph) -> TokenStream {
             #[doc(hidden)]
             #[inline]
             #visibility fn enter(&mut self) {
+                #plain
                 self.pc = 0;
             }
             #[doc(hidden)]
@@ -82,6 +85,7 @@ pub fn method(
     let parts = Parts::new(signature, graph);
     let Parts { name: frame, attributes: cfg, .. } = &parts;
     let (impl_generics, types, clause) = signature.generics.split_for_impl();
+    let plain = plain(graph);
     let (block_generics, _, block_clause) = block.split_for_impl();
     let (ty, hash) = (&receiver.ty, Literal::u64_suffixed(hash(&signature.name.to_string())));
     let outside = quote! {
@@ -91,6 +95,7 @@ pub fn method(
             #[doc(hidden)]
             #[inline]
             pub fn enter(&mut self) {
+                #plain
                 self.pc = 0;
             }
         }
@@ -169,6 +174,12 @@ fn frame(signature: &Signature, graph: &Graph) -> TokenStream {
             #used
         }
     }
+}
+
+/// Lets the compiler check that what lives in the frame is `Plain`: in one place, so that it says so once.
+fn plain(graph: &Graph) -> TokenStream {
+    let types = graph.variables.iter().map(|variable| &variable.ty);
+    types.map(|ty| quote_spanned!(ty.span()=> ::vk::rt::plain::<#ty>();)).collect()
 }
 
 /// A coroutine on its way to Rust.
@@ -368,7 +379,11 @@ impl<'a> Parts<'a> {
             let block = self.block(id, block);
             all.extend(quote!({ #block }));
         }
+        let operands: BTreeSet<usize> =
+            self.graph.blocks.iter().flat_map(|block| block.effects().operands).collect();
+        let operands = operands.into_iter().map(operand);
         quote! {
+            #(let mut #operands;)*
             let mut #pc = #frame.pc;
             #frame.pc = ::vk::rt::DONE;
             #run: loop {
@@ -418,11 +433,7 @@ impl<'a> Parts<'a> {
     }
 
     fn block(&self, id: BlockId, block: &Block) -> TokenStream {
-        let mut effects = block.code.clone();
-        for edge in block.edges() {
-            effects.append_effects(edge.code.clone());
-        }
-        let bindings = self.bindings(&effects);
+        let bindings = self.bindings(&block.effects());
         let code = &block.code.tokens;
         let end = |to: BlockId| {
             let jump = Self::jump(id, to);

@@ -58,6 +58,8 @@ pub struct Code {
     pub writes: BTreeSet<VariableId>,
     /// Frames of callees that it sets to their beginning.
     pub enters: BTreeSet<CalleeId>,
+    /// Operands that go through a variable of the machine on their way to `place +=`, by number.
+    pub operands: BTreeSet<usize>,
     /// Jumps inside of the tokens.
     pub jumps: Vec<Jump>,
 }
@@ -84,6 +86,7 @@ impl Code {
         self.references.extend(next.references);
         self.writes.extend(next.writes);
         self.enters.extend(next.enters);
+        self.operands.extend(next.operands);
     }
 
     /// Whether there are no tokens.
@@ -166,6 +169,13 @@ impl Block {
             Terminator::Branch { then, otherwise, .. } => vec![then, otherwise],
             Terminator::Match { arms, .. } => arms.iter().map(|arm| &arm.edge).collect(),
         }
+    }
+
+    /// What the block does, on all ways out of it.
+    pub fn effects(&self) -> Code {
+        let mut effects = self.code.clone();
+        self.edges().into_iter().for_each(|edge| effects.append_effects(edge.code.clone()));
+        effects
     }
 
     /// All blocks that may follow, with what is written on the way.

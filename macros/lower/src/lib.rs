@@ -29,6 +29,7 @@ mod dest;
 mod dump;
 mod expand;
 pub mod graph;
+mod lending;
 mod lower;
 pub mod plain;
 mod print;

@@ -22,6 +22,7 @@ pub(crate) use call::hash;
 use crate::blocking::{Blocking, bare};
 use crate::dest::{self, Dest, Target};
 use crate::graph::{Block, BlockId, CalleeId, Code, Edge, Graph, Terminator, Variable, VariableId};
+use crate::lending::Access;
 use crate::purity::{self, Stop};
 use crate::refusal::{Refusal, Refusals};
 use crate::rewrite::{self, Context, Resume, Rewriter};
@@ -54,6 +55,7 @@ pub fn lower(signature: &Signature) -> Result<Graph, Refusals> {
         current: BlockId(0),
         scope: Scope::default(),
         targets: Vec::new(),
+        operands: 0,
     };
     let deadline = lowerer.begin(&body);
     lowerer.statements(&body.stmts, &Dest::Return, body.brace_token.span.close());
@@ -78,6 +80,8 @@ struct Lowerer<'a> {
     current: BlockId,
     scope: Scope,
     targets: Vec<Target>,
+    /// How many `place += …` have an operand that blocks in branches.
+    operands: usize,
 }
 
 impl Lowerer<'_> {
@@ -331,13 +335,17 @@ impl Lowerer<'_> {
 
     /// Whether `expr` can be entered again from its start.
     fn enterable(&self, expr: &Expr) -> Result<(), Stop> {
-        let lends = |name: &str| match self.scope.get(name) {
+        let changed = |mutable: bool, access| if mutable { access } else { Access::Read };
+        let access = |name: &str| match self.scope.get(name) {
             Some(Binding::Reference(index)) => {
-                self.signature.parameters[index].passing == Passing::Reference { mutable: true }
+                let mutable = Passing::Reference { mutable: true };
+                changed(self.signature.parameters[index].passing == mutable, Access::Change)
             }
-            _ => false,
+            Some(Binding::Frame(id)) => changed(self.variables[id.0].mutable, Access::Borrow),
+            None if name == "self" => changed(self.signature.changes_self(), Access::Change),
+            _ => Access::Borrow,
         };
-        purity::enterable(expr, &self.blocking, &lends)
+        purity::enterable(expr, &self.blocking, &access)
     }
 
     /// Makes the next statement, which contains the blocking call of `expr`, one that can be entered again.
@@ -449,7 +457,8 @@ impl Lowerer<'_> {
             }
             (Expr::Binary(e), _) if purity::is_assignment(&e.op) && purity::offender(&e.left).is_none() => {
                 let place = self.assignment(&e.left, e.op.to_token_stream());
-                self.expr(&e.right, &Dest::Assign(place));
+                self.operands += 1;
+                self.expr(&e.right, &Dest::Operate(place, self.operands));
             }
             (_, _) if is_condition(expr) => self.condition_value(expr, dest),
             _ => stop.refuse(&mut self.refusals),

@@ -2,22 +2,24 @@
 //! everything up to and including the call's arguments must be a place, a literal or a pure view of one.
 
 use crate::blocking::{Blocking, arguments, bare, is_camel};
+use crate::lending::{Access, call_arguments, conflict, lent, overlapping, places};
 use crate::refusal::{Refusal, Refusals, excerpt};
 use crate::tokens;
 use std::collections::BTreeSet;
-use syn::visit::{self, Visit};
-use syn::{BinOp, Expr, ExprMacro, Stmt, UnOp};
+use syn::{BinOp, Expr, ExprMacro, UnOp};
 
-/// Methods that only look at their receiver, whatever its type.
+/// Methods that only look at their receiver, by what std and vk's rooms call so. A type of the user's that has one of
+/// them with an effect has the effect again at each resume; `coroutine`'s documentation says so.
 #[rustfmt::skip]
 const VIEWS: &[&str] = &[
-    "abs", "as_bytes", "as_deref", "as_deref_mut", "as_mut", "as_mut_slice", "as_ref", "as_slice", "as_str", "capacity",
-    "clone", "cloned", "copied", "first", "get", "get_mut", "is_empty", "is_err", "is_none", "is_ok", "is_some", "iter",
-    "iter_mut", "last", "len", "max", "min", "to_be_bytes", "to_le_bytes", "to_ne_bytes", "trim_ascii", "trim_ascii_end",
-    "trim_ascii_start", "trim_end", "unwrap_or", "unwrap_or_default",
+    "abs", "as_bytes", "as_deref", "as_deref_mut", "as_mut", "as_mut_slice", "as_ref", "as_slice", "as_str", "body",
+    "body_length", "capacity", "clone", "cloned", "copied", "fields", "first", "get", "get_mut", "is_empty", "is_err",
+    "is_none", "is_ok", "is_some", "iter", "iter_mut", "last", "len", "max", "method", "min", "minor_version", "path",
+    "query", "target", "to_be_bytes", "to_le_bytes", "to_ne_bytes", "trim", "trim_ascii", "trim_ascii_end",
+    "trim_ascii_start", "trim_end", "trim_start", "unwrap_or", "unwrap_or_default",
 ];
 
-/// Associated functions that only make a value of their type: `Duration::from_secs`, `Line::new`.
+/// Associated functions that only make a value of their type, `Duration::from_secs`, `Line::new`: by name as well.
 fn is_maker(name: &str) -> bool {
     matches!(name, "new" | "from" | "default") || name.starts_with("from_")
 }
@@ -93,7 +95,7 @@ pub fn is_place(expr: &Expr) -> bool {
 }
 
 /// The value of a format argument, `n + 1` of `count = n + 1`.
-fn value_of(arg: &Expr) -> &Expr {
+pub fn value_of(arg: &Expr) -> &Expr {
     match arg {
         Expr::Assign(named) => &named.right,
         _ => arg,
@@ -160,15 +162,14 @@ impl Stop {
 }
 
 /// Checks that `expr`, which blocks, can be entered again from its start: it has one blocking call, and only
-/// what may be evaluated twice comes before it. `lends` tells which names are passed as `&mut` when written
-/// plainly.
-pub fn enterable(expr: &Expr, blocking: &Blocking, lends: &dyn Fn(&str) -> bool) -> Result<(), Stop> {
-    Scan { blocking, lends, called: false, impure: None, read: BTreeSet::new() }.expr(expr)
+/// what may be evaluated twice comes before it. `access` tells what a call may do to a variable.
+pub fn enterable(expr: &Expr, blocking: &Blocking, access: &dyn Fn(&str) -> Access) -> Result<(), Stop> {
+    Scan { blocking, access, called: false, impure: None, read: BTreeSet::new() }.expr(expr)
 }
 
 struct Scan<'a> {
     blocking: &'a Blocking,
-    lends: &'a dyn Fn(&str) -> bool,
+    access: &'a dyn Fn(&str) -> Access,
     called: bool,
     impure: Option<Expr>,
     read: BTreeSet<String>,
@@ -243,7 +244,7 @@ impl Scan<'_> {
         if let Some(found) = offender(expr) {
             self.impure.get_or_insert_with(|| found.clone());
         }
-        Roots(&mut self.read).visit_expr(expr);
+        places(expr, &mut self.read);
     }
 
     fn call(&mut self, call: &Expr) -> Result<(), Stop> {
@@ -268,71 +269,16 @@ impl Scan<'_> {
             return refused(found, Refusal::ImpureBefore(excerpt(found)));
         }
         for arg in &args {
-            for name in lent(arg, call, self.lends) {
-                if self.read.contains(&name) {
-                    return refused(arg, Refusal::ReadBefore(name));
+            for place in lent(arg, call, self.access) {
+                if let Some(read) = overlapping(&place, &self.read) {
+                    return refused(arg, Refusal::ReadBefore(read));
                 }
             }
         }
+        if let Some((arg, place)) = conflict(&args, call, self.access) {
+            return refused(arg, Refusal::ReadBeside(place));
+        }
         self.called = true;
         Ok(())
-    }
-}
-
-/// What a blocking call is handed beside `io`: its receiver, if that isn't `io`, and its arguments.
-fn call_arguments(call: &Expr, blocking: &Blocking) -> Vec<Expr> {
-    let args: Vec<Expr> = match call {
-        Expr::MethodCall(call) => {
-            [(*call.receiver).clone()].into_iter().chain(call.args.iter().cloned()).collect()
-        }
-        Expr::Call(call) => call.args.iter().cloned().collect(),
-        Expr::Macro(call) => {
-            arguments(&call.mac.tokens).unwrap_or_default().iter().map(|arg| value_of(arg).clone()).collect()
-        }
-        _ => Vec::new(),
-    };
-    args.into_iter().filter(|arg| !blocking.is_io(arg)).collect()
-}
-
-/// The variables that `arg` lets the call change.
-fn lent(arg: &Expr, call: &Expr, lends: &dyn Fn(&str) -> bool) -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
-    match bare(arg) {
-        Expr::Reference(reference) if reference.mutability.is_some() => Roots(&mut names).visit_expr(arg),
-        Expr::Path(path) if path.path.get_ident().is_some_and(|name| lends(&name.to_string())) => {
-            Roots(&mut names).visit_expr(arg);
-        }
-        Expr::MethodCall(view) if view.method.to_string().ends_with("_mut") || view.method == "as_mut" => {
-            Roots(&mut names).visit_expr(&view.receiver);
-        }
-        _ => {}
-    }
-    if let Expr::MethodCall(call) = call
-        && *call.receiver == *arg
-    {
-        Roots(&mut names).visit_expr(arg);
-    }
-    names
-}
-
-/// Collects the variables that an expression names.
-struct Roots<'a>(&'a mut BTreeSet<String>);
-
-impl<'ast> Visit<'ast> for Roots<'_> {
-    fn visit_expr_path(&mut self, path: &'ast syn::ExprPath) {
-        if let Some(name) = path.path.get_ident() {
-            self.0.insert(name.to_string());
-        }
-    }
-
-    fn visit_expr_macro(&mut self, mac: &'ast ExprMacro) {
-        tokens::variables(&mac.mac.tokens, &mut |ident| {
-            self.0.insert(ident.to_string());
-            None
-        });
-    }
-
-    fn visit_stmt(&mut self, stmt: &'ast Stmt) {
-        visit::visit_stmt(self, stmt);
     }
 }

@@ -47,7 +47,7 @@ pub enum Refusal {
     NeedsValue(String),
     /// `_` in the type of a frame variable.
     InferredType,
-    /// A reference in the type of a frame variable.
+    /// A reference or lifetime in the type of a frame variable.
     Reference,
     /// A binding of a pattern, used by or after a blocking call.
     PatternBinding(String),
@@ -59,6 +59,8 @@ pub enum Refusal {
     IoInClosure,
     /// `io` in a macro call other than `write!` and `writeln!`.
     IoInMacro,
+    /// A variable of the frame in a macro call of unknown syntax with `move` in it.
+    MoveInMacro(String),
     /// `.await`.
     Await,
     /// An argument of a blocking call that would be computed again on resume.
@@ -71,6 +73,8 @@ pub enum Refusal {
     ImpureBefore(String),
     /// A variable read before a blocking call that may change it, in one statement.
     ReadBefore(String),
+    /// An argument computed from a variable that the same call may change.
+    ReadBeside(String),
     /// Two blocking calls in one expression.
     SecondCall,
     /// Control flow with blocking calls inside of a bigger expression.
@@ -163,8 +167,8 @@ impl fmt::Display for Refusal {
                 "the type of a variable that is alive across a blocking call is written out: replace `_`",
             ),
             Reference => f.write_str(
-                "a reference can't be kept across a blocking call: keep a copy of the value or an index, \
-                 and borrow again after the call",
+                "what borrows can't be kept across a blocking call: keep a copy of the value or an index and borrow \
+                 again after the call, or end its block before the call",
             ),
             PatternBinding(name) => write!(
                 f,
@@ -181,6 +185,11 @@ impl fmt::Display for Refusal {
             IoInMacro => f.write_str(
                 "only `write!` and `writeln!` block: bind the value before the macro, \
                  `let value: T = …;`",
+            ),
+            MoveInMacro(name) => write!(
+                f,
+                "what `move` takes can't be seen in this macro: copy `{name}` in a `let` before it, or make the closure \
+                 there"
             ),
             Await => f.write_str("a blocking call needs no `.await`: remove it"),
             ImpureArgument(text) => write!(
@@ -206,6 +215,11 @@ impl fmt::Display for Refusal {
                 f,
                 "`{name}` is read before this blocking call, which may change it: bind it first, \
                  `let value: T = {name};`"
+            ),
+            ReadBeside(place) => write!(
+                f,
+                "this is computed again when the call resumes, and the call may have changed `{place}` by then: bind \
+                 what is needed of it first, `let value: T = …;`"
             ),
             SecondCall => f.write_str(
                 "two blocking calls in one expression: bind the first, `let value: T = …;`, then use `value`",

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `line` (in the frame) | `(*line)`, where `line: &mut Line` borrows the slot |
 //! | `io.read(…)` | `(match io.read(…) { Ready(v) => v, Pending => { frame.pc = 3; return Pending } })` |
+//! | `move \|\| line.len()` | `({ let line = *line; move \|\| line.len() })`: a copy, as in the source |
 //! | `return v` | `return Poll::Ready(v)` |
 //! | `break`, `continue` to a lowered loop | a jump to its block |
 //! | `e?` where the result is an `Option` | `match e { Some(v) => v, None => return Ready(None) }` |
@@ -12,12 +13,13 @@ mod macros;
 
 use crate::blocking::{Blocking, arguments, bare};
 use crate::dest::{Dest, Target, deliver, find_target};
-use crate::graph::{BlockId, CalleeId, Code, Jump, Mark, Variable};
+use crate::graph::{BlockId, CalleeId, Code, Jump, Mark, Variable, VariableId};
 use crate::refusal::{Refusal, Refusals};
 use crate::scope::{Binding, Scope};
 use crate::tokens::{self, hidden};
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
+use std::collections::BTreeMap;
 use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
 use syn::{Expr, ExprMacro, FieldValue, Lifetime, Member, Pat, Stmt, Token, parse_quote_spanned};
@@ -59,6 +61,8 @@ pub struct Rewriter<'a> {
     pub refusals: &'a mut Refusals,
     native: Vec<(Option<String>, bool)>,
     closures: usize,
+    /// In a `move` closure: the variables that it takes with it, each as it is first named.
+    taken: Option<BTreeMap<VariableId, Ident>>,
     places: bool,
 }
 
@@ -78,6 +82,7 @@ impl<'a> Rewriter<'a> {
             refusals,
             native: vec![],
             closures: 0,
+            taken: None,
             places: false,
         }
     }
@@ -112,6 +117,10 @@ impl<'a> Rewriter<'a> {
     fn variable(&mut self, ident: &Ident) -> Option<Expr> {
         match self.context_binding(ident)? {
             Binding::Frame(id) => {
+                if let Some(taken) = &mut self.taken {
+                    taken.entry(id).or_insert_with(|| ident.clone());
+                    return None;
+                }
                 let variable = &self.context.variables[id.0];
                 let span = ident.span();
                 if self.places {
@@ -132,6 +141,38 @@ impl<'a> Rewriter<'a> {
                 None
             }
         }
+    }
+
+    /// A closure or async block with `move`: copies of the variables that it names are bound before it.
+    fn moving(&mut self, expr: &mut Expr, visit: impl FnOnce(&mut Self, &mut Expr)) {
+        let outer = self.taken.replace(BTreeMap::new());
+        visit(self, expr);
+        let taken = std::mem::replace(&mut self.taken, outer).unwrap_or_default();
+        let copies: Vec<_> = taken
+            .into_iter()
+            .filter_map(|(id, ident)| {
+                let value = self.variable(&ident)?;
+                let Variable { name, mutable, .. } = &self.context.variables[id.0];
+                let mutable = mutable.then(|| quote!(mut));
+                Some(quote_spanned!(ident.span()=> let #mutable #name = #value;))
+            })
+            .collect();
+        if !copies.is_empty() {
+            *expr = Expr::Verbatim(quote!(({ #(#copies)* #expr })));
+        }
+    }
+
+    /// A closure or async block: it has a `return` and `?` of its own.
+    fn closure(&mut self, expr: &mut Expr) {
+        self.closures += 1;
+        self.scoped(|this| match expr {
+            Expr::Closure(closure) => {
+                closure.inputs.iter().for_each(|pat| this.scope.declare_pattern(pat));
+                this.visit_expr_mut(&mut closure.body);
+            }
+            _ => visit_mut::visit_expr_mut(this, expr),
+        });
+        self.closures -= 1;
     }
 
     fn context_binding(&self, ident: &Ident) -> Option<Binding> {
@@ -297,17 +338,9 @@ impl VisitMut for Rewriter<'_> {
                 }
             }
             Expr::Macro(mac) => self.mac(&mut mac.mac),
-            Expr::Closure(closure) => self.scoped(|this| {
-                closure.inputs.iter().for_each(|pat| this.scope.declare_pattern(pat));
-                this.closures += 1;
-                this.visit_expr_mut(&mut closure.body);
-                this.closures -= 1;
-            }),
-            Expr::Async(_) => {
-                self.closures += 1;
-                visit_mut::visit_expr_mut(self, expr);
-                self.closures -= 1;
-            }
+            Expr::Closure(closure) if closure.capture.is_some() => self.moving(expr, Self::closure),
+            Expr::Async(block) if block.capture.is_some() => self.moving(expr, Self::closure),
+            Expr::Closure(_) | Expr::Async(_) => self.closure(expr),
             Expr::Block(block) => {
                 self.native(block.label.as_ref(), false, |this| this.visit_block_mut(&mut block.block));
             }

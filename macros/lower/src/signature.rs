@@ -202,6 +202,12 @@ impl Signature {
         matches!(&self.output, Type::Path(path) if path.path.segments.last().is_some_and(|s| s.ident == "Option"))
     }
 
+    /// Whether it is a method that takes `&mut self`.
+    pub fn changes_self(&self) -> bool {
+        let this = self.receiver.as_ref().and_then(|receiver| receiver.this.as_ref());
+        this.is_some_and(|this| this.mutability.is_some())
+    }
+
     /// Whether the result may borrow from a parameter.
     pub fn borrows(&self) -> bool {
         borrow_in(&self.output).is_some()

@@ -25,6 +25,14 @@ pub fn macro_name(mac: &Macro) -> Option<String> {
     mac.path.segments.last().map(|last| last.ident.to_string())
 }
 
+/// Whether the tokens in a call of this macro are text or names, and no variables.
+pub fn is_text(macro_name: &str) -> bool {
+    matches!(
+        macro_name,
+        "stringify" | "concat" | "env" | "option_env" | "cfg" | "include" | "include_str" | "include_bytes"
+    )
+}
+
 /// The first use of the variable `name` in `tokens`: not as a field, path segment, or name of a field.
 pub fn mention(tokens: &TokenStream, name: &str) -> Option<Ident> {
     let mut found = None;
@@ -47,12 +55,17 @@ pub fn variables(
         at.and_then(|at| trees.get(at))
             .is_some_and(|tree| matches!(tree, TokenTree::Punct(p) if p.as_char() == ch))
     };
+    let text = |at: usize| {
+        let name = at.checked_sub(2).and_then(|at| trees.get(at));
+        punct(at.checked_sub(1), '!')
+            && matches!(name, Some(TokenTree::Ident(name)) if is_text(&name.to_string()))
+    };
     let joint =
         |at: usize| matches!(trees.get(at), Some(TokenTree::Punct(p)) if p.spacing() == Spacing::Joint);
     let mut out = TokenStream::new();
     for (at, tree) in trees.iter().enumerate() {
         match tree {
-            TokenTree::Group(group) => {
+            TokenTree::Group(group) if !text(at) => {
                 let mut inner = Group::new(group.delimiter(), variables(&group.stream(), replace));
                 inner.set_span(group.span());
                 out.extend([TokenTree::Group(inner)]);
@@ -124,7 +137,8 @@ mod tests {
 
     #[test]
     fn fields_and_paths_are_no_variables() {
-        let tokens: TokenStream = "io::x self.io S { io: 1 } io!() io = 3, a..io".parse().unwrap();
+        let tokens: TokenStream =
+            "io::x self.io S { io: 1 } io!() io = 3, a..io, stringify!(io)".parse().unwrap();
         let mut count = 0;
         variables(&tokens, &mut |ident| {
             count += usize::from(ident == "io");

@@ -1,21 +1,25 @@
 use std::io;
+use std::sync::{Mutex, MutexGuard};
 use vk::Io;
 
 #[vk::coroutine]
-fn other(io: &mut Io, _n: u32) -> io::Result<u32> {
-    io.flush()?;
-    Ok(1)
-}
-
-fn compute() -> u32 {
-    7
-}
-
-#[vk::coroutine]
-fn f(io: &mut Io) -> io::Result<()> {
+fn text(io: &mut Io) -> io::Result<()> {
     let text: &str = "text";
     io.flush()?;
     io.write_all(text.as_bytes())
+}
+
+#[vk::coroutine]
+fn guard(io: &mut Io, lock: &Mutex<u8>) -> io::Result<()> {
+    let guard: MutexGuard<'_, u8> = lock.lock().unwrap();
+    io.flush()?;
+    io.write_all(&[*guard])
+}
+
+#[vk::coroutine]
+fn untyped(io: &mut Io, lock: &Mutex<u8>) -> io::Result<()> {
+    let guard = lock.lock().unwrap();
+    io.flush()
 }
 
 fn main() {}

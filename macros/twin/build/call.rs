@@ -178,7 +178,7 @@ impl Writer<'_> {
         let value = self.unwrapped(&call, Some(ty));
         let before = self.pure(ty, &call.lent);
         let after = self.pure(Type::U64, &[]);
-        match (ty, self.dice.below(10)) {
+        match (ty, self.dice.below(9)) {
             (Type::U64, 0) => format!("{before} ^ {value}"),
             (Type::U64, 1) => format!("mix({before}, {value})"),
             (Type::U64, 2) => format!("{value}.wrapping_mul({after})"),
@@ -189,11 +189,12 @@ impl Writer<'_> {
             (Type::Bool, 1) => format!("({before} && {value})"),
             (Type::Bool, 2) => format!("({before} || {value})"),
             (Type::Bool, 3) => format!("({value} && {after} % 2 == 0)"),
-            (Type::Bool, 4) => match self.call(Some(Type::Bool)) {
+            (Type::Bool, 4..=6) => match self.call(Some(Type::Bool)) {
                 Some(second) => {
                     let second = self.unwrapped(&second, Some(Type::Bool));
                     let operator = self.dice.pick(&["&&", "||"]);
-                    format!("({value} {operator} {second})")
+                    let not = self.dice.pick(&["", "!"]);
+                    format!("{not}({value} {operator} {second})")
                 }
                 None => value,
             },

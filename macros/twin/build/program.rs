@@ -183,7 +183,7 @@ fn body(number: u64, dice: &mut Dice, functions: &[Function]) -> String {
 /// The source of `function`, and what it costs.
 fn write(function: &Function, dice: &mut Dice, functions: &[Function]) -> (String, u64) {
     let io = if function.name.starts_with("body") { "io" } else { *dice.pick(&["io", "io", "stream"]) };
-    let left = 6 + dice.below(14);
+    let left = 6 + dice.below(18);
     let functions = &functions[functions.len().saturating_sub(CALLABLE)..];
     let mut writer = Writer {
         dice,

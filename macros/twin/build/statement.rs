@@ -22,7 +22,7 @@ impl Writer<'_> {
                 self.declare(ty);
             }
         }
-        self.statements(4 + self.left / 4);
+        self.call_statement();
         while self.left > 0 {
             self.statement();
         }
@@ -206,8 +206,9 @@ impl Writer<'_> {
         let ty = *self.dice.pick(&[None, None, Some(Type::U64), Some(Type::Bool), Some(Type::Shape)]);
         let Some(call) = self.call(ty) else { return };
         let value = self.unwrapped(&call, ty);
-        match self.dice.below(3) {
-            0 => self.line(&format!("let _ = {value};")),
+        match (ty, self.dice.below(3)) {
+            (Some(Type::U64), 0 | 1) => self.line(&format!("hash = {value};")),
+            (_, 0) => self.line(&format!("let _ = {value};")),
             _ => self.line(&format!("{value};")),
         }
     }
@@ -406,6 +407,9 @@ impl Writer<'_> {
         self.targets.push(Target { label, is_loop: true, value });
         self.branch(|writer| {
             first(writer);
+            if !writer.dice.one_in(3) {
+                writer.call_statement();
+            }
             writer.inside(None);
         });
         self.targets.pop();

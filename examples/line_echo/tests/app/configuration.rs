@@ -91,7 +91,8 @@ fn the_environment_is_as_good_as_the_command_line() {
 
 #[test]
 fn the_command_line_comes_first() {
-    let app = App::start(serving(&["--guard", "off"]).env("VK_GUARD", "nonsense").env("VK_LISTEN", "nonsense"));
+    let app =
+        App::start(serving(&["--guard", "off"]).env("VK_GUARD", "nonsense").env("VK_LISTEN", "nonsense"));
     Client::of(&app).check("served\n");
 }
 

@@ -1,7 +1,7 @@
 //! Where io_uring is refused.
 
 use crate::{Client, serving};
-use vk_try::{App, refuse_uring};
+use vk_try::{App, SIGTERM, refuse_uring};
 
 #[test]
 fn auto_falls_back_to_epoll_and_says_so_once() {
@@ -11,10 +11,15 @@ fn auto_falls_back_to_epoll_and_says_so_once() {
             refuse_uring(&mut command);
             let mut app = App::start(&mut command);
             Client::of(&app).check("served\n");
-            app.process().signal(libc::SIGTERM);
+            app.process().signal(SIGTERM);
             assert!(app.wait().success());
-            let said: Vec<_> = app.log().lines().filter(|line| line.contains("epoll")).map(str::to_owned).collect();
-            assert!(said.len() == 1 && said[0].contains("io_uring") && said[0].contains("not permitted"), "{}", app.log());
+            let said: Vec<_> =
+                app.log().lines().filter(|line| line.contains("epoll")).map(str::to_owned).collect();
+            assert!(
+                said.len() == 1 && said[0].contains("io_uring") && said[0].contains("not permitted"),
+                "{}",
+                app.log()
+            );
         }
     }
 }
@@ -33,7 +38,7 @@ fn who_insists_on_io_uring_is_told_why_not() {
 fn epoll_by_choice_is_not_worth_a_line() {
     let mut app = App::start(&mut serving(&["--poller", "epoll"]));
     Client::of(&app).check("served\n");
-    app.process().signal(libc::SIGTERM);
+    app.process().signal(SIGTERM);
     assert!(app.wait().success());
     assert!(!app.log().contains("epoll"), "{}", app.log());
 }

@@ -4,7 +4,7 @@ use crate::{Client, serve};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
-use vk_try::{App, eventually, pollers};
+use vk_try::{App, SIGHUP, SIGINT, SIGTERM, eventually, pollers};
 
 /// Starts it in one process on each poller, and with two workers, and runs `test`.
 fn each(test: impl Fn(App)) {
@@ -38,7 +38,7 @@ fn sigterm_drains() {
     each(|mut app| {
         let mut idle: Vec<_> = (0..4).map(|_| idle(&app)).collect();
         let mut at_work: Vec<_> = (0..4).map(|_| at_work(&app)).collect();
-        app.process().signal(libc::SIGTERM);
+        app.process().signal(SIGTERM);
         for client in &mut idle {
             assert_eq!(client.rest(), b"");
         }
@@ -58,7 +58,7 @@ fn sigterm_drains() {
 fn sigint_drains_too() {
     each(|mut app| {
         let mut client = idle(&app);
-        app.process().signal(libc::SIGINT);
+        app.process().signal(SIGINT);
         assert_eq!(client.rest(), b"");
         assert_eq!(app.wait().code(), Some(0));
     });
@@ -68,7 +68,7 @@ fn sigint_drains_too() {
 fn without_clients_it_ends_at_once() {
     each(|mut app| {
         app.address(0);
-        app.process().signal(libc::SIGTERM);
+        app.process().signal(SIGTERM);
         assert_eq!(app.wait().code(), Some(0));
     });
 }
@@ -77,11 +77,11 @@ fn without_clients_it_ends_at_once() {
 fn a_second_sigterm_ends_at_once() {
     each(|mut app| {
         let (mut idle, mut at_work) = (idle(&app), at_work(&app));
-        app.process().signal(libc::SIGTERM);
+        app.process().signal(SIGTERM);
         assert_eq!(idle.rest(), b"");
         // The first one has been taken note of, and the second does not merge with it.
         eventually("no new connections", || refuses(app.address(0)));
-        app.process().signal(libc::SIGTERM);
+        app.process().signal(SIGTERM);
         let second = Instant::now();
         assert!(at_work.is_over());
         assert_eq!(app.wait().code(), Some(0));
@@ -93,7 +93,7 @@ fn a_second_sigterm_ends_at_once() {
 fn sighup_ends_nothing() {
     each(|app| {
         let mut client = idle(&app);
-        app.process().signal(libc::SIGHUP);
+        app.process().signal(SIGHUP);
         thread::sleep(Duration::from_millis(50));
         client.check("as before\n");
         idle(&app);

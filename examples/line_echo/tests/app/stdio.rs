@@ -6,7 +6,7 @@ use std::io::{Read, Seek, Write, pipe};
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use std::{env, fs, process};
-use vk_try::{App, command, is_nonblocking, pollers, set_nonblocking};
+use vk_try::{App, SIGTERM, command, is_nonblocking, pollers, set_nonblocking};
 
 /// The application, on standard input and output, with each poller.
 fn each(test: impl Fn(Command)) {
@@ -149,18 +149,20 @@ fn what_was_inherited_is_left_as_it_was() {
         for before in [false, true] {
             for ends_how in ["well", "with an error", "with a signal"] {
                 let (input, mut to_input) = pipe().unwrap();
-                let (_from_output, output) = pipe().unwrap();
+                let (mut from_output, output) = pipe().unwrap();
                 if before {
                     set_nonblocking(&input);
                     set_nonblocking(&output);
                 }
                 command.stdin(input.try_clone().unwrap()).stdout(output.try_clone().unwrap());
                 let mut app = App::start(&mut command);
-                vk_try::eventually("it is at work", || is_nonblocking(&input) && is_nonblocking(&output));
+                to_input.write_all(b"line\n").unwrap();
+                from_output.read_exact(&mut [0; 5]).unwrap();
+                assert!(is_nonblocking(&input) && is_nonblocking(&output));
                 match ends_how {
                     "well" => to_input.write_all(b"line\n").unwrap(),
                     "with an error" => to_input.write_all(&[b'x'; 2000]).unwrap(),
-                    _ => app.process().signal(libc::SIGTERM),
+                    _ => app.process().signal(SIGTERM),
                 }
                 drop(to_input);
                 let code = if ends_how == "with an error" { 1 } else { 0 };
@@ -179,7 +181,7 @@ fn sigterm_drains() {
         let mut answer = [0; 6];
         stdin.write_all(b"whole\nhalf").unwrap();
         stdout.read_exact(&mut answer).unwrap();
-        app.process().signal(libc::SIGTERM);
+        app.process().signal(SIGTERM);
         vk_try::eventually("it drains", || app.log().contains("draining"));
         stdin.write_all(b" line\nmore\n").unwrap();
         let mut rest = Vec::new();

@@ -4,7 +4,7 @@ use crate::{Client, serve};
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use vk_try::{App, PATIENCE, Process, eventually};
+use vk_try::{App, PATIENCE, Process, SIGKILL, eventually};
 
 /// Two workers, and the admin's listener as second.
 fn two() -> App {
@@ -92,7 +92,7 @@ fn a_worker_that_is_killed_is_started_again() {
     let app = two();
     let [first, second] = pids(&app);
     let mut clients = on_both(&app);
-    first.signal(libc::SIGKILL);
+    first.signal(SIGKILL);
     // Its connections end; those of the other worker go on.
     let live = clients.iter_mut().map(|client| {
         let sent = client.0.get_mut().write_all(b"still\n");
@@ -120,7 +120,7 @@ fn nothing_is_left_when_the_keeper_is_killed() {
     let address = app.address(0);
     let workers = pids(&app);
     let mut clients = on_both(&app);
-    app.process().signal(libc::SIGKILL);
+    app.process().signal(SIGKILL);
     eventually("the workers end", || !workers.iter().any(|worker| worker.is_alive()));
     assert!(clients.iter_mut().all(Client::is_over));
     TcpListener::bind(address).expect("the port is free");

@@ -2,6 +2,7 @@
 
 use super::Rewriter;
 use crate::blocking::{arguments, bare};
+use crate::refusal::Refusal;
 use crate::tokens::{self, hidden};
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote};
@@ -14,6 +15,9 @@ impl Rewriter<'_> {
     /// Rewrites inside of a macro call.
     pub(super) fn mac(&mut self, mac: &mut Macro) {
         let name = tokens::macro_name(mac).unwrap_or_default();
+        if tokens::is_text(&name) {
+            return;
+        }
         let known = FORMATS.iter().find(|(known, _)| *known == name);
         if name == "matches" {
             if let Ok((mut value, rest)) = mac.parse_body_with(split_first) {
@@ -84,9 +88,13 @@ impl Rewriter<'_> {
             // Formats the reference, which shows the same.
             self.variable(&Ident::new(&name, Span::call_site()));
         }
+        let mut moves = tokens::mention(tokens, "move");
         let alone: Vec<String> = if log { lone_names(tokens) } else { Vec::new() };
         tokens::variables(tokens, &mut |ident| {
             let value = self.variable(ident)?;
+            if let Some(moves) = moves.take() {
+                self.refusals.push(moves, Refusal::MoveInMacro(ident.to_string()));
+            }
             (!alone.contains(&ident.to_string())).then(|| value.into_token_stream())
         })
     }

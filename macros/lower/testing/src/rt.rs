@@ -20,6 +20,12 @@ pub struct Io {
 ///
 /// # Safety
 /// It holds no pointer and needs no `Drop`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` may not live across a blocking call",
+    label = "is not `Plain`",
+    note = "what is alive across a blocking call is kept in the micro-heap as plain data: \
+            `#[derive(Plain)]` on a type of plain fields, or end the value's block before the call"
+)]
 pub unsafe trait Plain: 'static {}
 
 macro_rules! plain {
@@ -50,9 +56,12 @@ unsafe impl<const N: usize> Plain for crate::Line<N> {}
 /// A variable's place in a frame.
 #[derive(Debug)]
 #[repr(transparent)]
-pub struct Slot<T: Plain>(MaybeUninit<T>);
+pub struct Slot<T>(MaybeUninit<T>);
 
-impl<T: Plain> Slot<T> {
+/// Compiles for types that may live in a frame.
+pub const fn plain<T: Plain>() {}
+
+impl<T> Slot<T> {
     /// Initialises the variable.
     pub fn write(&mut self, value: T) -> &mut T {
         const { assert!(!needs_drop::<T>()) };
@@ -105,7 +114,7 @@ impl<A, B> std::fmt::Debug for Overlay<A, B> {
 /// A coroutine that can be started on its own.
 #[expect(missing_docs, reason = "as in vk")]
 pub trait Coroutine: Sized + 'static {
-    type Args: Plain;
+    type Args;
     type Output;
     const NAME: &'static str;
     fn start(frame: &mut MaybeUninit<Self>, args: Self::Args);

@@ -40,6 +40,11 @@ where
     #[doc(hidden)]
     #[inline]
     fn enter(&mut self) {
+        ::vk::rt::plain::<usize>();
+        ::vk::rt::plain::<u64>();
+        ::vk::rt::plain::<::core::ops::Range<usize>>();
+        ::vk::rt::plain::<usize>();
+        ::vk::rt::plain::<u8>();
         self.pc = 0;
     }
     #[doc(hidden)]
@@ -418,6 +423,8 @@ impl<const N: usize> __Session_handle<N> {
     #[doc(hidden)]
     #[inline]
     pub fn enter(&mut self) {
+        ::vk::rt::plain::<u32>();
+        ::vk::rt::plain::<Request>();
         self.pc = 0;
     }
 }

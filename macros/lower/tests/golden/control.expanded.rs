@@ -34,6 +34,13 @@ impl control {
     #[doc(hidden)]
     #[inline]
     fn enter(&mut self) {
+        ::vk::rt::plain::<u32>();
+        ::vk::rt::plain::<u32>();
+        ::vk::rt::plain::<u32>();
+        ::vk::rt::plain::<u32>();
+        ::vk::rt::plain::<u32>();
+        ::vk::rt::plain::<usize>();
+        ::vk::rt::plain::<u8>();
         self.pc = 0;
     }
     #[doc(hidden)]

@@ -25,6 +25,7 @@ impl echo {
     #[doc(hidden)]
     #[inline]
     pub fn enter(&mut self) {
+        ::vk::rt::plain::<Line<1024>>();
         self.pc = 0;
     }
     #[doc(hidden)]
