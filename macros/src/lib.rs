@@ -12,6 +12,14 @@ use proc_macro::TokenStream;
 /// such a call carries a type, which is `Plain`. The function's name becomes the type of its frame; other
 /// coroutines call it as the function that it was.
 ///
+/// Arguments of a blocking call are evaluated again each time it resumes, so they are places, literals, and views and
+/// values made from them. Which methods and functions are pure is told by their names: views as `len`, `get`,
+/// `as_bytes`, `path`; makers as `Type::new` and `Type::from_…`. **One of your own types that has such a name must be
+/// pure**: a `Type::new` that draws from a counter would draw again at each resume. Bind its value first:
+/// `let id: Id = Id::new();`.
+///
+/// A `move` closure takes copies, as ever; a type that isn't `Copy` can't be moved out of the frame.
+///
 /// ```
 /// use std::io;
 /// use vk::{Io, Line};

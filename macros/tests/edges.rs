@@ -191,6 +191,146 @@ macro_rules! make {
 
 make!(made, u64, 1 + 2);
 
+/// `move` takes a copy, as in the source, and the variable lives on.
+#[vk::coroutine]
+fn copies(io: &mut Io, mut x: u32) -> Fine<String> {
+    let one: u32 = digit(io)?;
+    let y: u32 = {
+        let mut add = move || {
+            x += one;
+            x
+        };
+        add() + add()
+    };
+    write!(io, "{x} {y}").kind()?;
+    let mut list: [u32; 2] = [1, 2].map(move |k| k + x);
+    x += std::thread::spawn(move || list[0] + x).join().unwrap_or_default();
+    say(io, "between")?;
+    let show = &move |k: u32| {
+        list[1] += k;
+        let inner = move || format!("{x}{k}{}", list[1]);
+        inner()
+    };
+    let text = { *show }(3);
+    let mut task = Box::pin(async move { x + one });
+    let waker = std::task::Waker::noop();
+    match task.as_mut().poll(&mut std::task::Context::from_waker(waker)) {
+        std::task::Poll::Ready(sum) => Ok(format!("{text} {sum} {x} {}", list[1])),
+        std::task::Poll::Pending => Ok(text),
+    }
+}
+
+/// Operators whose operand blocks in some branches and has no value in others.
+#[vk::coroutine]
+fn operands(io: &mut Io, given: Option<u32>) -> Fine<u32> {
+    let mut total: u32 = 1;
+    total ^= match given {
+        None => panic!("{total}"),
+        Some(n) if n > 3 => {
+            say(io, "more")?;
+            5
+        }
+        Some(3) => todo!(),
+        Some(n) => n,
+    };
+    total *= 'factor: {
+        if total == 4 {
+            break 'factor 10;
+        }
+        say(io, "not four")?;
+        if total == 9 { unimplemented!() } else { 100 }
+    };
+    Ok(total)
+}
+
+const FIRST: usize = 1;
+
+/// Values of plain blocks go to places whose index is used before and after, and slices are cut by what stays.
+#[vk::coroutine]
+fn places(io: &mut Io, upto: usize) -> Fine<[u32; 3]> {
+    let mut words: [u32; 3] = [1, 2, 3];
+    let mut i: usize = 0;
+    words[i] = {
+        i = 1;
+        say(io, "block")?;
+        7
+    };
+    i += 1;
+    words[i] += {
+        say(io, "other block")?;
+        i -= 1;
+        10
+    };
+    i -= 1;
+    for word in &mut words[FIRST..upto] {
+        *word += 100;
+        say(io, "cut")?;
+    }
+    words[0] += i as u32;
+    Ok(words)
+}
+
+/// What may be lent beside what is read: other fields, a length, a copy.
+#[derive(Clone, Copy, Plain)]
+struct Table {
+    cells: [u32; 3],
+    turn: usize,
+    name: [u8; 2],
+}
+
+#[vk::coroutine]
+impl Table {
+    fn fill(&mut self, io: &mut Io) -> Fine<()> {
+        let first: usize = self.turn;
+        put(io, &mut self.cells[first], &mut self.turn, &self.name)?;
+        let mut other: usize = 0;
+        put(io, &mut self.cells[self.turn], &mut other, self.name.as_slice())?;
+        let end: usize = self.cells.len();
+        put(io, &mut self.cells[end - 1], &mut self.turn, &self.name[..1])?;
+        let length: u32 = self.length(io, self.name.len())?;
+        self.cells[1] += length;
+        let mut last: [u32; 3] = self.cells;
+        put(io, &mut last[last.len() - 1], &mut self.turn, &self.name)?;
+        self.cells = last;
+        Ok(())
+    }
+
+    fn length(&mut self, io: &mut Io, length: usize) -> Fine<u32> {
+        self.name = *b"--";
+        io.flush().kind()?;
+        Ok(length as u32)
+    }
+}
+
+#[vk::coroutine]
+fn put(io: &mut Io, cell: &mut u32, turn: &mut usize, name: &[u8]) -> Fine<()> {
+    *turn = (*turn + 1) % 3;
+    io.write_all(name).kind()?;
+    *cell += digit(io)?;
+    Ok(())
+}
+
+/// Passes on what it was lent, and views of it beside: the callee can't change it.
+#[vk::coroutine]
+fn show(io: &mut Io, table: &mut Table) -> Fine<()> {
+    shown(io, table, table.name.get(1..).unwrap_or(b"").trim_ascii(), table.name.len())
+}
+
+#[vk::coroutine]
+fn shown(io: &mut Io, table: &Table, name: &[u8], length: usize) -> Fine<()> {
+    io.write_all(name).kind()?;
+    write!(io, "{length}{}", table.turn).kind()
+}
+
+#[vk::coroutine]
+fn tables(io: &mut Io) -> Fine<[u32; 3]> {
+    let mut table: Table = Table { cells: [0; 3], turn: 0, name: *b"ab" };
+    table.fill(io)?;
+    show(io, &mut table)?;
+    say(io, stringify!(table.turn + 1))?;
+    Ok(table.cells)
+}
+
 checks! {
     names: taken(1, 2, 3, 40) on "123" => Ok(2 + 13 + 3 + 43 + 40), "index\nindex\nrun\n";
     lifetimes_refuse_nothing: cursors() on "1239" => Ok(1 + 101 + 2 + 201 + 14), "open\n";
@@ -199,5 +339,10 @@ checks! {
     nested_inner: nested() on "7419" => Ok(7001), "third\ninner\n";
     nested_deep: nested() on "74568" => Ok(8), "third\ninner\n";
     binding: bindings() on "" => Ok(4 + 44 + 4), "pair\nmore\n4";
+    copied: copies(1) on "2" => Ok("436 6 4 3".to_owned()), "1 8between\n";
+    operand_blocks: operands(Some(9)) on "" => Ok(40), "more\n";
+    operand_is_there: operands(Some(2)) on "" => Ok(300), "not four\n";
+    placed: places(2) on "" => Ok([1, 117, 3]), "block\nother block\ncut\n";
+    lent: tables() on "1234" => Ok([1, 4, 7]), "ababa---20table.turn + 1\n";
     by_macro: made() on "123" => Ok(9), "made\n";
 }

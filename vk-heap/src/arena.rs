@@ -118,6 +118,8 @@ pub struct Arena {
     warm_blocks: Set,
     /// The slots between `open` and `close`, mostly one.
     running: Vec<u32>,
+    /// Dispatches since everything was closed the last time.
+    dispatches: u32,
     /// Scratch of `open_all`.
     batch: Vec<u32>,
 }
@@ -148,6 +150,7 @@ impl Arena {
             warm_heaps: Set::empty(heaps),
             warm_blocks: Set::empty(blocks),
             running: Vec::new(),
+            dispatches: 0,
             batch: Vec::new(),
             mapping,
         })
@@ -282,15 +285,30 @@ impl Arena {
         if self.running.pop_if(|last| *last == id.index()).is_none() {
             self.running.retain(|running| *running != id.index());
         }
+        self.dispatches = self.dispatches.saturating_add(1);
         if self.heaps.open_count() > self.limit {
             self.lock(id.index());
         }
     }
 
+    /// Whether there have been as many dispatches as an epoch may have: time to
+    /// [`close_all`](Arena::close_all).
+    #[inline]
+    pub fn is_epoch_over(&self) -> bool {
+        matches!(self.guard, Guard::Epoch(limit) if self.dispatches >= limit)
+    }
+
+    /// Whether [`close_all`](Arena::close_all) would close something.
+    #[inline]
+    pub fn is_open(&self) -> bool {
+        self.guard != Guard::Off && self.heaps.open_count() > 0
+    }
+
     /// Closes everything, whether it runs or not: two calls of the kernel at most (heaps and pool), none
-    /// when nothing is open. The worker does it before it waits.
+    /// when nothing is open. The worker does it before it sleeps, and when an epoch is over.
     pub fn close_all(&mut self) {
         self.running.clear();
+        self.dispatches = 0;
         self.close_areas();
     }
 

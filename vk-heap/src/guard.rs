@@ -31,16 +31,16 @@ use std::str::FromStr;
 pub enum Guard {
     /// As soon as its dispatch ends. Two calls of the kernel per dispatch.
     Strict,
-    /// When the worker waits, all with one call; or when that many (at least 1) are open and another is
-    /// wanted.
+    /// When the worker sleeps, or after that many dispatches (at least 1), all with one call; or when that
+    /// many are open and another is wanted.
     Epoch(u32),
     /// Never: everything is open from the start.
     Off,
 }
 
 impl Guard {
-    /// The default epoch: a busy worker runs about as many micro-heaps between two waits, so nearly all of
-    /// them are opened in batches; and a stray access can only hit one that ran a moment ago.
+    /// The default epoch: so many dispatches share the price of closing, some nanoseconds each; and a stray
+    /// access can only hit a micro-heap that ran some milliseconds ago.
     pub const EPOCH: u32 = 1024;
 
     /// How many heaps may be open when none runs.

@@ -164,8 +164,8 @@ fn what_is_resident() {
     assert!(arena.trim(), "32 MiB at a time");
     while arena.trim() {}
     let resident = arena.usage().bytes_resident;
-    // 99 that live, 64 and 8 that stay warm.
-    let expected = (99 + 64) * PAGE + 8 * u64::from(BLOCK);
+    // 99 that live, 16 and 2 that stay warm.
+    let expected = (99 + 16) * PAGE + 2 * u64::from(BLOCK);
     assert!((expected..=expected + control).contains(&resident), "{resident} of {expected} + {control}");
     assert!(!arena.trim());
     // Who lives has lost nothing, and what was given back can be used again.
@@ -466,4 +466,18 @@ proptest! {
             arena.open(id).unwrap();
         }
     }
+}
+
+#[test]
+fn an_epoch_is_over_after_as_many_dispatches() {
+    let mut arena = arena(2, 1, Guard::Epoch(3));
+    let id = arena.create().unwrap();
+    for dispatch in 1..=3 {
+        assert!(!arena.is_epoch_over(), "before dispatch {dispatch}");
+        arena.open(id).unwrap();
+        arena.close(id);
+    }
+    assert!(arena.is_epoch_over() && arena.is_open());
+    arena.close_all();
+    assert!(!arena.is_epoch_over() && !arena.is_open());
 }

@@ -51,6 +51,10 @@ fn settle(io: &mut Io, request: &mut Request) -> io::Result<bool> {
         return Ok(true);
     }
     request.sending.set(Sending::Gone);
+    if request.is_read() && io.buffered()?.is_empty() {
+        // Nothing is left that closing at once could turn into a reset.
+        return Ok(false);
+    }
     match linger(io) {
         Ok(()) | Err(_) => Ok(false),
     }

@@ -69,7 +69,7 @@ impl<B: Backend> Worker<B> {
         let main = process.task(process.main());
         if main.wait == Wait::Ended && (main.tx.is_empty() || main.is_output_over()) {
             // What it wrote last may have failed after it ended.
-            let lost = !main.tx.is_empty();
+            let lost = !main.failed && !main.tx.is_empty();
             if lost && self.world.attended {
                 let error = std::io::Error::from_raw_os_error(main.tx_error);
                 tracing::error!(%error, "what was written last is lost");

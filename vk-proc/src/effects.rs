@@ -84,7 +84,8 @@ impl<B: Backend> Worker<B> {
             }
         }
         let now = self.world.now;
-        if task.tx.is_empty() {
+        // Who reads our standard output page by page may take his time.
+        if task.tx.is_empty() || known.borrowed {
             task.stall = NEVER;
         } else if task.stall == NEVER {
             task.stall = now + SEND_STALL;

@@ -212,11 +212,7 @@ impl<B: Backend> Worker<B> {
             (true, NEVER) => None,
             (true, wake) => Some(wake.saturating_sub(now)),
         };
-        if timeout != Some(0) {
-            self.world.arena.close_all();
-        }
-        self.events.clear();
-        self.poller.wait(timeout, &mut self.events)?;
+        self.wait(timeout)?;
         self.world.now = self.poller.now();
         time::set(self.world.now);
         self.collect();
@@ -234,6 +230,22 @@ impl<B: Backend> Worker<B> {
             at += part;
         }
         Ok(())
+    }
+
+    /// Waits for events. Whoever sleeps closes the micro-heaps first; while there is work, an epoch goes on.
+    fn wait(&mut self, timeout: Option<Nanos>) -> io::Result<()> {
+        if self.world.arena.is_epoch_over() {
+            self.world.arena.close_all();
+        }
+        self.events.clear();
+        if timeout != Some(0) && self.world.arena.is_open() {
+            self.poller.wait(Some(0), &mut self.events)?;
+            if !self.events.is_empty() {
+                return Ok(());
+            }
+            self.world.arena.close_all();
+        }
+        self.poller.wait(timeout, &mut self.events)
     }
 
     /// Notes what the events say, and whom they concern.

@@ -1,5 +1,5 @@
 //! A handler that reads or writes somebody else's micro-heap is stopped by the guard, as documented: always
-//! under `strict`, after the next wait under `epoch:N`, never when it is off.
+//! under `strict`, once the worker has slept under `epoch:N`, never when it is off.
 //!
 //! The worker is a process of its own, this test run again, since it dies of it.
 #![allow(missing_docs, unsafe_code)]
@@ -113,7 +113,7 @@ fn strict_stops_every_touch() {
 }
 
 #[test]
-fn an_epoch_stops_touches_after_the_next_wait() {
+fn an_epoch_stops_touches_once_the_worker_has_slept() {
     for plan in ["epoch:1024 read", "epoch:1024 write", "epoch:1 read at once"] {
         assert!(is_stopped(plan), "{plan}");
     }

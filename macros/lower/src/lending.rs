@@ -81,12 +81,16 @@ pub fn lent(arg: &Expr, call: &Expr, access: &dyn Fn(&str) -> Access) -> BTreeSe
     lends.visit_expr(arg);
     let is_receiver = matches!(call, Expr::MethodCall(call) if *call.receiver == *arg);
     if let Some((place, true)) = place(arg)
-        && let Some(root) = place.split('.').next()
-        && access(root) >= if is_receiver { Access::Borrow } else { Access::Change }
+        && access(root(&place)) >= if is_receiver { Access::Borrow } else { Access::Change }
     {
         lends.0.insert(place);
     }
     lends.0
+}
+
+/// The variable of a place.
+pub fn root(place: &str) -> &str {
+    place.split('.').next().unwrap_or(place)
 }
 
 /// The place that `expr` is or is part of, and whether it is all of it.
@@ -105,7 +109,7 @@ fn place(expr: &Expr) -> Option<(String, bool)> {
 }
 
 /// The places whose values decide what `arg` is; without `lengths`, `place.len()` isn't one of them.
-fn reads(arg: &Expr, lengths: bool) -> BTreeSet<String> {
+pub fn reads(arg: &Expr, lengths: bool) -> BTreeSet<String> {
     let mut reads = Reads { places: BTreeSet::new(), lengths };
     reads.value(arg);
     reads.places
@@ -144,7 +148,8 @@ struct Reads {
 }
 
 impl Reads {
-    /// Of an argument by value.
+    /// Of an argument by value. What it borrows can't be lent as well, but a temporary that it borrows can be made
+    /// of that.
     fn value(&mut self, arg: &Expr) {
         match bare(arg) {
             Expr::Path(_) | Expr::Lit(_) => {}
@@ -154,7 +159,10 @@ impl Reads {
             Expr::Tuple(e) => e.elems.iter().for_each(|e| self.value(e)),
             Expr::Call(e) if is_constructor(&e.func) => e.args.iter().for_each(|e| self.value(e)),
             Expr::MethodCall(e) if e.method != "abs" => {
-                self.value(&e.receiver);
+                match is_borrowing(e) {
+                    true => self.borrowed(&e.receiver),
+                    false => self.value(&e.receiver),
+                }
                 e.args.iter().for_each(|e| self.visit_expr(e));
             }
             Expr::Reference(e) => self.borrowed(&e.expr),
@@ -172,7 +180,11 @@ impl Reads {
                 self.borrowed(&e.expr);
                 self.visit_expr(&e.index);
             }
-            Expr::MethodCall(e) if is_borrowing(&e.method.to_string()) => self.value(bare(expr)),
+            Expr::MethodCall(e) if is_borrowing(e) => self.value(bare(expr)),
+            Expr::MethodCall(e) if e.method == "unwrap_or" && matches!(*e.receiver, Expr::MethodCall(_)) => {
+                self.borrowed(&e.receiver);
+                e.args.iter().for_each(|e| self.visit_expr(e));
+            }
             expr => self.visit_expr(expr),
         }
     }
@@ -202,7 +214,13 @@ fn is_constructor(func: &Expr) -> bool {
     matches!(bare(func), Expr::Path(path) if path.path.segments.last().is_some_and(|last| is_camel(&last.ident)))
 }
 
-/// Views whose value is a reference into the receiver, by their names in std.
-fn is_borrowing(view: &str) -> bool {
-    ["as_", "iter", "trim"].iter().any(|prefix| view.starts_with(prefix))
+/// Whether the value of a view is a reference into its receiver, by its name; else it is a copy.
+fn is_borrowing(view: &ExprMethodCall) -> bool {
+    let name = view.method.to_string();
+    match name.as_str() {
+        // A cell's or number's `get` has no argument and copies.
+        "get" => !view.args.is_empty(),
+        "body" | "fields" | "first" | "last" | "method" | "path" | "query" | "target" => true,
+        _ => ["as_", "iter", "trim"].iter().any(|prefix| name.starts_with(prefix)),
+    }
 }

@@ -11,7 +11,9 @@
 //!
 //! - A variable whose scope contains a later suspension point lives in the frame; it needs a type.
 //! - A statement with a suspension point is evaluated again from its start when it resumes, so only what may
-//!   be evaluated twice comes before the call (`purity`). Progress of the operation is kept by `Io`.
+//!   be evaluated twice comes before the call (`purity`), and nothing in it depends on what the call may change
+//!   (`lending`). What is pure is told by names, of std and of vk's rooms: a user's type that has a `new`, `from_…`,
+//!   `get` or `path` must be pure in it as well. Progress of the operation is kept by `Io`.
 //! - What doesn't block stays as the user wrote it: only names of frame variables and jumps change
 //!   (`rewrite`).
 //! - One deviation from ordinary Rust: temporaries in the value of a `match`, or in the condition of an `if` or

@@ -335,17 +335,21 @@ impl Lowerer<'_> {
 
     /// Whether `expr` can be entered again from its start.
     fn enterable(&self, expr: &Expr) -> Result<(), Stop> {
+        purity::enterable(expr, &self.blocking, &|name| self.access(name))
+    }
+
+    /// What a call may do to the variable `name`.
+    fn access(&self, name: &str) -> Access {
         let changed = |mutable: bool, access| if mutable { access } else { Access::Read };
-        let access = |name: &str| match self.scope.get(name) {
+        match self.scope.get(name) {
             Some(Binding::Reference(index)) => {
                 let mutable = Passing::Reference { mutable: true };
                 changed(self.signature.parameters[index].passing == mutable, Access::Change)
             }
             Some(Binding::Frame(id)) => changed(self.variables[id.0].mutable, Access::Borrow),
-            None if name == "self" => changed(self.signature.changes_self(), Access::Change),
-            _ => Access::Borrow,
-        };
-        purity::enterable(expr, &self.blocking, &access)
+            Some(Binding::Local | Binding::Lost | Binding::Refused) => Access::Borrow,
+            None => changed(name == "self" && self.signature.changes_self(), Access::Change),
+        }
     }
 
     /// Makes the next statement, which contains the blocking call of `expr`, one that can be entered again.
@@ -453,15 +457,23 @@ impl Lowerer<'_> {
             (Expr::ForLoop(e), _) if self.blocking.block(&e.body) => self.repeat_for(e, dest),
             (Expr::Assign(e), _) if !self.blocking.expr(&e.left) => {
                 let place = self.assignment(&e.left, e.eq_token.to_token_stream());
-                self.expr(&e.right, &Dest::Assign(place));
+                self.assign(&e.right, Dest::Assign(place));
             }
             (Expr::Binary(e), _) if purity::is_assignment(&e.op) && purity::offender(&e.left).is_none() => {
                 let place = self.assignment(&e.left, e.op.to_token_stream());
                 self.operands += 1;
-                self.expr(&e.right, &Dest::Operate(place, self.operands));
+                self.assign(&e.right, Dest::Operate(place, self.operands));
             }
             (_, _) if is_condition(expr) => self.condition_value(expr, dest),
             _ => stop.refuse(&mut self.refusals),
+        }
+    }
+
+    /// Sends `value` to the place of `dest`, which borrows from the frame anew: what follows doesn't see that.
+    fn assign(&mut self, value: &Expr, dest: Dest) {
+        self.expr(value, &dest);
+        if !self.block().code.is_empty() {
+            self.cut();
         }
     }
 

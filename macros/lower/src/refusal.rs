@@ -85,6 +85,8 @@ pub enum Refusal {
     SpecialBlock,
     /// A `for` with a blocking body over something else than a range or slice.
     Iterator,
+    /// A slice that is computed from a variable that can change.
+    ChangingSlice(String),
     /// A range loop with a blocking body whose counter has no type.
     CounterType,
     /// A method coroutine called on something whose type isn't written.
@@ -233,6 +235,11 @@ impl fmt::Display for Refusal {
             Iterator => f.write_str(
                 "a `for` with blocking calls in its body goes over a range, or a slice or array by reference: \
                  use one of them, or `while let` with a counter",
+            ),
+            ChangingSlice(place) => write!(
+                f,
+                "the slice is computed again for each element, and the body may have changed `{place}` by then: bind \
+                 what is needed of it first, `let value: T = …;`"
             ),
             CounterType => f.write_str(
                 "the counter is alive across a blocking call and needs a type: `0..n` with a suffix, `0u32..n`, \

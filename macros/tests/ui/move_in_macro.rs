@@ -18,4 +18,6 @@ fn f(io: &mut Io) -> io::Result<()> {
     writeln!(io, "{n} {m}")
 }
 
-fn main() {}
+fn main() {
+    apply!(|| ());
+}

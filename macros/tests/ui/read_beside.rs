@@ -17,6 +17,16 @@ fn look(io: &mut Io, seen: &u64, changed: &mut u64) -> io::Result<()> {
 }
 
 #[vk::coroutine]
+fn bytes(io: &mut Io, seen: &[u8], _changed: &mut u64) -> io::Result<()> {
+    io.write_all(seen)
+}
+
+#[vk::coroutine]
+fn options(io: &mut Io, seen: &[u8], _changed: &mut Option<[u8; 2]>) -> io::Result<()> {
+    io.write_all(seen)
+}
+
+#[vk::coroutine]
 fn less(io: &mut Io, _n: u64, changed: &mut u64) -> io::Result<()> {
     *changed = 0;
     io.flush()
@@ -40,7 +50,9 @@ fn by_reference(io: &mut Io, at: &mut usize) -> io::Result<()> {
 fn computed(io: &mut Io) -> io::Result<()> {
     let mut a: u64 = 4;
     look(io, &(a ^ 1), &mut a)?;
-    look(io, a.max(1).as_ref(), &mut a)?;
+    let mut pair: Option<[u8; 2]> = None;
+    options(io, pair.unwrap_or([0; 2]).as_slice(), &mut pair)?;
+    bytes(io, a.to_be_bytes().as_slice(), &mut a)?;
     less(io, a - 1, &mut a)
 }
 

@@ -1,5 +1,5 @@
 use std::io;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::Mutex;
 use vk::Io;
 
 #[vk::coroutine]
@@ -11,7 +11,7 @@ fn text(io: &mut Io) -> io::Result<()> {
 
 #[vk::coroutine]
 fn guard(io: &mut Io, lock: &Mutex<u8>) -> io::Result<()> {
-    let guard: MutexGuard<'_, u8> = lock.lock().unwrap();
+    let guard: std::sync::MutexGuard<'_, u8> = lock.lock().unwrap();
     io.flush()?;
     io.write_all(&[*guard])
 }

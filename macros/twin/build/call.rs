@@ -1,7 +1,7 @@
 //! Expressions of random programs that block: one call each, and what may stand around it.
 
 use crate::program::{Function, Returns, Writer};
-use crate::scope::Type;
+use crate::scope::{Kind, Place, Type};
 
 /// A blocking call and what it leads to.
 pub struct Call {
@@ -88,7 +88,11 @@ impl Writer<'_> {
                     return None;
                 }
                 let place = self.dice.pick(&places).clone();
-                if mutable { lent.push(place.root.clone()) } else { shared.push(place.root.clone()) }
+                if mutable {
+                    lent.push(place.root.clone())
+                } else {
+                    shared.push(place.root.clone())
+                }
                 Some(place)
             }
         };
@@ -100,10 +104,12 @@ impl Writer<'_> {
             if !mutable {
                 let places = self.scope.places(parameter.ty, &avoid);
                 if places.is_empty() || self.dice.one_in(6) {
-                    let value = self.pure(parameter.ty, &avoid);
+                    let value = self.computed(parameter.ty, &avoid, &receiver);
                     arguments[at] = format!("&{value}");
                     // It may be a variable as well as a value: nobody else may change any.
-                    shared.extend(self.scope.visible().iter().map(|v| v.name.clone()).filter(|n| !lent.contains(n)));
+                    shared.extend(
+                        self.scope.visible().iter().map(|v| v.name.clone()).filter(|n| !lent.contains(n)),
+                    );
                     continue;
                 }
                 let place = self.dice.pick(&places).clone();
@@ -113,11 +119,24 @@ impl Writer<'_> {
             }
             let place = self.scope.mutable(self.dice, parameter.ty, &avoid)?;
             arguments[at] = format!("&mut {}", place.text);
+            shared.extend(place.index);
             lent.push(place.root);
         }
         for (at, parameter) in function.parameters.iter().enumerate() {
             if parameter.reference.is_none() {
-                arguments[at] = self.pure(parameter.ty, &lent);
+                let places = self.scope.places(parameter.ty, &lent);
+                let copied =
+                    !matches!(parameter.ty, Type::Line(_)) && !places.is_empty() && self.dice.one_in(2);
+                if !copied {
+                    arguments[at] = self.computed(parameter.ty, &lent, &receiver);
+                    continue;
+                }
+                let place = self.dice.pick(&places).clone();
+                arguments[at] = place.text;
+                // Without types, what is reached through a reference might be lent as well as copied.
+                if self.scope.visible().iter().any(|v| v.name == place.root && v.kind == Kind::Reference) {
+                    lent.push(place.root);
+                }
             }
         }
         arguments.insert(function.io.min(arguments.len()), self.io.to_owned());
@@ -131,10 +150,22 @@ impl Writer<'_> {
             Some(place) if place.text == place.root && !self.dice.one_in(3) => {
                 format!("{}.{name}({arguments})", place.text)
             }
-            Some(place) if function.method == Some(true) => format!("Cell::{name}(&mut {}, {arguments})", place.text),
+            Some(place) if function.method == Some(true) => {
+                format!("Cell::{name}(&mut {}, {arguments})", place.text)
+            }
             Some(place) => format!("Cell::{name}(&{}, {arguments})", place.text),
         };
         Some(Call { text, returns: function.returns, lent })
+    }
+
+    /// A value that is computed in an argument: from nothing that the same call may change. Only a plain place
+    /// may be that.
+    fn computed(&mut self, ty: Type, lent: &[String], receiver: &Option<Place>) -> String {
+        let references = self.scope.visible().into_iter().filter(|v| v.kind == Kind::Reference);
+        let references = references.map(|v| v.name.clone());
+        let receiver = receiver.iter().map(|place| place.root.clone());
+        let avoid: Vec<String> = lent.iter().cloned().chain(references).chain(receiver).collect();
+        self.pure(ty, &avoid)
     }
 
     /// A blocking call that answers a `ty`.

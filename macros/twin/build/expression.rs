@@ -36,12 +36,14 @@ impl Writer<'_> {
                     }
                     _ => {
                         let maybe = self.pure_to(Type::Maybe, avoid, 0);
-                            format!("{maybe}.unwrap_or({b})")
+                        format!("{maybe}.unwrap_or({b})")
                     }
                 }
             }
             Type::U64 => match self.scope.places(Type::Bytes(4), avoid).first() {
-                Some(bytes) if self.dice.one_in(3) => format!("({}[{}] as u64)", bytes.text, self.dice.below(4)),
+                Some(bytes) if self.dice.one_in(3) => {
+                    format!("({}[{}] as u64)", bytes.text, self.dice.below(4))
+                }
                 _ => format!("{}u64", self.dice.below(12)),
             },
             Type::Bool if deeper => {
@@ -57,13 +59,21 @@ impl Writer<'_> {
             }
             Type::Bool => self.dice.pick(&["true", "false"]).to_string(),
             Type::Bytes(n) => format!("[({} as u8); {n}]", self.pure_to(Type::U64, avoid, depth)),
-            Type::Words => format!("[{}, {}, 8]", self.pure_to(Type::U64, avoid, depth), self.pure_to(Type::U64, avoid, depth)),
+            Type::Words => format!(
+                "[{}, {}, 8]",
+                self.pure_to(Type::U64, avoid, depth),
+                self.pure_to(Type::U64, avoid, depth)
+            ),
             Type::Line(n) => format!("Line::<{n}>::new()"),
             Type::Maybe => match self.dice.below(3) {
                 0 => "None::<u64>".to_owned(),
                 _ => format!("Some({})", self.pure_to(Type::U64, avoid, depth)),
             },
-            Type::Pair => format!("({}, {})", self.pure_to(Type::U64, avoid, depth), self.pure_to(Type::Bool, avoid, depth)),
+            Type::Pair => format!(
+                "({}, {})",
+                self.pure_to(Type::U64, avoid, depth),
+                self.pure_to(Type::Bool, avoid, depth)
+            ),
             Type::Shape => match self.dice.below(3) {
                 0 => "Shape::Dot".to_owned(),
                 1 => format!("Shape::Line({})", self.pure_to(Type::U64, avoid, 0)),
@@ -74,7 +84,8 @@ impl Writer<'_> {
                 }
             },
             Type::Cell => {
-                let (a, full) = (self.pure_to(Type::U64, avoid, depth), self.pure_to(Type::Bool, avoid, depth));
+                let (a, full) =
+                    (self.pure_to(Type::U64, avoid, depth), self.pure_to(Type::Bool, avoid, depth));
                 format!("Cell {{ a: {a}, b: [1; 4], full: {full} }}")
             }
         }

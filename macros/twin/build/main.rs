@@ -10,10 +10,10 @@
 //!
 //! A body is a `pub fn name(io: &mut Io) -> io::Result<u64>`.
 
+mod call;
 #[path = "../src/dice.rs"]
 #[allow(dead_code)]
 mod dice;
-mod call;
 mod expression;
 mod program;
 mod scope;
@@ -33,14 +33,19 @@ fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
     let hand = fs::read_to_string(HAND).expect("the bodies are there");
     let random = program::programs(seed, count);
-    let write = |name: &str, text: &str| fs::write(out.join(name), text).expect("the target directory is writable");
+    let write =
+        |name: &str, text: &str| fs::write(out.join(name), text).expect("the target directory is writable");
     write("seed.rs", &format!("const SEED: u64 = {seed};\nconst BODIES: u64 = {count};\n"));
     write("random.rs", &random);
     write("hand_plain.rs", &plain(&hand));
     write("random_plain.rs", &plain(&random));
-    let mut handlers = "use super::Io;\nuse crate::machine::report;\nuse crate::observed::Outcome;\nuse std::io;\n".to_owned();
+    let mut handlers =
+        "use super::Io;\nuse crate::machine::report;\nuse crate::observed::Outcome;\nuse std::io;\n"
+            .to_owned();
     let mut table = String::new();
-    for (module, source, file) in [("hand", &hand, Path::new(HAND)), ("random", &random, &out.join("random.rs"))] {
+    for (module, source, file) in
+        [("hand", &hand, Path::new(HAND)), ("random", &random, &out.join("random.rs"))]
+    {
         let list = module.to_uppercase();
         writeln!(table, "const {list}: &[oracle::Body] = &[").expect("a string");
         for name in bodies(source) {
@@ -76,5 +81,7 @@ fn plain(source: &str) -> String {
 
 /// The names of the bodies in `source`.
 fn bodies(source: &str) -> impl Iterator<Item = &str> {
-    source.lines().filter_map(|line| line.strip_prefix("pub fn ")?.strip_suffix("(io: &mut Io) -> io::Result<u64> {"))
+    source
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub fn ")?.strip_suffix("(io: &mut Io) -> io::Result<u64> {"))
 }

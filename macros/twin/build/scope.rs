@@ -90,6 +90,8 @@ pub struct Place {
     pub text: String,
     /// The variable that it is part of.
     pub root: String,
+    /// The variable that its index is computed from.
+    pub index: Option<String>,
     pub mutable: bool,
 }
 
@@ -139,6 +141,7 @@ impl Scope {
                 places.push(Place {
                     text: format!("{base}{part}"),
                     root: variable.name.clone(),
+                    index: None,
                     mutable: variable.mutable,
                 });
             };
@@ -160,6 +163,19 @@ impl Scope {
     pub fn mutable(&self, dice: &mut Dice, ty: Type, avoid: &[String]) -> Option<Place> {
         let mut places = self.places(ty, avoid);
         places.retain(|place| place.mutable);
-        if places.is_empty() { None } else { Some(dice.pick(&places).clone()) }
+        if places.is_empty() {
+            return None;
+        }
+        let mut place = dice.pick(&places).clone();
+        let counters: Vec<&Variable> =
+            self.visible().into_iter().filter(|v| v.ty == Type::U64 && !avoid.contains(&v.name)).collect();
+        if let Some(array) = place.text.strip_suffix("[0]")
+            && !counters.is_empty()
+        {
+            let counter = dice.pick(&counters);
+            place.text = format!("{array}[({} % 3) as usize]", counter.place());
+            place.index = Some(counter.name.clone());
+        }
+        Some(place)
     }
 }

@@ -174,8 +174,13 @@ impl Writer<'_> {
         if self.quiet || !self.pay(1) {
             return;
         }
-        let names: Vec<(String, Type, Kind)> =
-            self.scope.visible().iter().filter(|v| v.name != "self").map(|v| (v.name.clone(), v.ty, v.kind)).collect();
+        let names: Vec<(String, Type, Kind)> = self
+            .scope
+            .visible()
+            .iter()
+            .filter(|v| v.name != "self")
+            .map(|v| (v.name.clone(), v.ty, v.kind))
+            .collect();
         let (mut format, mut arguments) = (String::new(), String::new());
         for _ in 0..1 + self.dice.below(3) {
             let (name, ty, _) = self.dice.pick(&names).clone();
@@ -311,7 +316,8 @@ impl Writer<'_> {
                 ],
             ),
             _ => {
-                let Some(call) = self.call(Some(Type::U64)).filter(|call| matches!(call.returns, Returns::Result(_)))
+                let Some(call) =
+                    self.call(Some(Type::U64)).filter(|call| matches!(call.returns, Returns::Result(_)))
                 else {
                     return self.choose(before, value, after);
                 };
@@ -401,7 +407,13 @@ impl Writer<'_> {
     }
 
     /// The body of a loop that turns at most `bound` times.
-    fn turns(&mut self, label: Option<String>, bound: usize, value: Option<Type>, first: impl FnOnce(&mut Self)) {
+    fn turns(
+        &mut self,
+        label: Option<String>,
+        bound: usize,
+        value: Option<Type>,
+        first: impl FnOnce(&mut Self),
+    ) {
         let times = self.times;
         self.times = times * (bound as u64 + 1);
         self.targets.push(Target { label, is_loop: true, value });
@@ -432,7 +444,9 @@ impl Writer<'_> {
             0 => {
                 self.line(&format!("{word}for {name} in 0..{bound}u64 {{"));
                 // A suffix makes it a variable by itself.
-                self.turns(label, bound, None, |writer| writer.scope.declare(name, Type::U64, false, Kind::Owned));
+                self.turns(label, bound, None, |writer| {
+                    writer.scope.declare(name, Type::U64, false, Kind::Owned)
+                });
             }
             1 => {
                 self.line(&format!("{word}for {name} in 1..={bound} {{"));
@@ -574,7 +588,8 @@ impl Writer<'_> {
         self.line("{");
         self.branch(|writer| {
             match writer.dice.below(3) {
-                0 => writer.line(&format!("let list: Vec<u64> = (0..{word} % 5).map(|k| mix(k, hash)).collect();")),
+                0 => writer
+                    .line(&format!("let list: Vec<u64> = (0..{word} % 5).map(|k| mix(k, hash)).collect();")),
                 1 => writer.line(&format!("let list = format!(\"{{}}{{hash}}\", {word}).into_bytes();")),
                 _ => writer.line(&format!("let list = {bytes}.iter().rev().copied().collect::<Vec<_>>();")),
             }

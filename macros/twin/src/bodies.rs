@@ -319,7 +319,9 @@ pub fn conditions(io: &mut Io) -> io::Result<u64> {
         } else {
             let rest: bool = is(io, b'4')? || turns > 5 && !is(io, b'5')?;
             write!(io, "{rest}")?;
-            if rest { io.skip(1)? }
+            if rest {
+                io.skip(1)?
+            }
         }
         if turns == 7 || io.eof()? {
             hash = mix(hash, 7);
@@ -399,7 +401,9 @@ pub fn matching(io: &mut Io) -> io::Result<u64> {
                     io.write_all(b"long")?;
                 }
             }
-            Token::Pair(Some(a), Ok(_)) | Token::Pair(Some(a), Err(_)) if let Some(b) = a.checked_sub(b'5') => {
+            Token::Pair(Some(a), Ok(_)) | Token::Pair(Some(a), Err(_))
+                if let Some(b) = a.checked_sub(b'5') =>
+            {
                 let sum: u64 = u64::from(a) + u64::from(b);
                 io.yield_now()?;
                 hash = mix(hash, sum);
@@ -470,7 +474,9 @@ pub fn choosing(io: &mut Io) -> io::Result<u64> {
             hash = mix(hash, n);
         } else if let (b'a', rest) | (b'b', rest) = (letter, io.eof()?) {
             hash = mix(hash, u64::from(rest));
-        } else if let Token::Word(w) = token(io)? && w > b'a' {
+        } else if let Token::Word(w) = token(io)?
+            && w > b'a'
+        {
             let w: u8 = w;
             io.yield_now()?;
             hash = mix(hash, u64::from(w));
@@ -615,7 +621,8 @@ fn pass_on(io: &mut Io, total: &mut u64, line: &mut Line<8>) -> io::Result<()> {
     io.read_line(line)?;
     let left: usize = sum(2, io, total, line)?;
     *total = mix(*total, left as u64);
-    let left: usize = sum(*total % 4, io, &mut *total, &*line)?;
+    let count: u64 = *total % 4;
+    let left: usize = sum(count, io, &mut *total, &*line)?;
     line.clear();
     write!(io, "{left}{line:?}")
 }
@@ -749,7 +756,11 @@ impl Spot {
         let got: usize = io.read(&mut self.seen[index..index + 1])?;
         self.at += by;
         self.show(io)?;
-        if self.pure() % 2 == 0 { Self::tell(io, self.at)? } else { Spot::tell(io, 0)? }
+        if self.pure() % 2 == 0 {
+            Self::tell(io, self.at)?
+        } else {
+            Spot::tell(io, 0)?
+        }
         Ok(got > 0)
     }
 
@@ -1137,13 +1148,15 @@ pub fn names(io: &mut Io) -> io::Result<u64> {
 }
 
 #[vk_macros::coroutine]
-#[allow(unused_labels)]
 fn nested_labels(io: &mut Io) -> io::Result<u64> {
     let mut count: u64 = 0;
     'a: while count < 5 {
         count += 1;
-        'a: for i in 0..3u64 {
-            if io.eof()? || { count += 1; count > 4 } {
+        for i in 0..3u64 {
+            if io.eof()? || {
+                count += 1;
+                count > 4
+            } {
                 break 'a;
             }
             if i == 1 {
@@ -1152,6 +1165,22 @@ fn nested_labels(io: &mut Io) -> io::Result<u64> {
             io.skip(1)?;
         }
         io.write_all(b"'a")?;
+    }
+    'a: loop {
+        count += 1;
+        let done: bool = 'b: {
+            if count > 12 {
+                break 'a;
+            }
+            if io.eof()? {
+                break 'b true;
+            }
+            io.skip(1)?;
+            count % 2 == 0
+        };
+        if done {
+            break;
+        }
     }
     Ok(count)
 }
@@ -1172,7 +1201,10 @@ pub fn bindings(io: &mut Io) -> io::Result<u64> {
             Some(_) => slot = Some(patient(io)? % 6),
             None => slot = number(&word),
         }
-        if let Some(n) = slot && !io.eof()? && n > 1 {
+        if let Some(n) = slot
+            && !io.eof()?
+            && n > 1
+        {
             let m: u64 = n;
             io.write_all(b">1")?;
             hash = mix(hash, m);

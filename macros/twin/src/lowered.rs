@@ -1,5 +1,5 @@
 //! The bodies as coroutines.
-#![allow(unused, clippy::all)]
+#![allow(warnings)]
 
 use vk_core::{HeapBytes, Io, Line};
 use vk_macros::Plain;

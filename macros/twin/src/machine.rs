@@ -24,7 +24,7 @@ pub fn report(outcome: Outcome) {
 }
 
 /// Runs `handler` on a stream of the simulator, whose other end follows `script`.
-pub fn run(handler: Entry, script: &Script) -> Observed {
+pub fn run(handler: &'static Entry, script: &Script) -> Observed {
     static BOARD: OnceLock<Board> = OnceLock::new();
     let board = BOARD.get_or_init(|| Board::new(1).expect("a page"));
     let mut dice = Dice::new(script.seed);
@@ -36,7 +36,8 @@ pub fn run(handler: Entry, script: &Script) -> Observed {
     let config = Config { heaps: 2, heap_size: HEAP, pool_blocks, guard };
     let sim = Sim::new(script.seed, faults);
     let settings = Settings { max_procs: 2, board: (board, 0) };
-    let mut worker = Worker::new(Arena::new(&config).expect("memory"), sim.clone(), None, settings).expect("a worker");
+    let mut worker =
+        Worker::new(Arena::new(&config).expect("memory"), sim.clone(), None, settings).expect("a worker");
 
     let (stream, peer) = sim.stream();
     worker.start_on(handler, stream, stream).expect("a micro-process");

@@ -43,7 +43,7 @@ pub struct Body {
     /// The file that its source is in.
     pub file: &'static str,
     pub source: &'static str,
-    pub lowered: fn() -> Entry,
+    pub lowered: fn() -> &'static Entry,
     pub plain: fn(&mut blocking::Io) -> io::Result<u64>,
 }
 
@@ -118,7 +118,12 @@ pub fn check(bodies: &[Body], seed: u64) {
     if !failures.is_empty() {
         let names: Vec<&str> = failures.iter().map(|(name, _)| *name).collect();
         let told: String = failures.iter().take(TOLD).map(|(_, text)| text.as_str()).collect();
-        panic!("{told}\n{} of {} bodies differ from their twins: {}", names.len(), bodies.len(), names.join(", "));
+        panic!(
+            "{told}\n{} of {} bodies differ from their twins: {}",
+            names.len(),
+            bodies.len(),
+            names.join(", ")
+        );
     }
 }
 
@@ -147,14 +152,20 @@ fn difference(body: Body, scripts: Vec<Script>) -> Option<String> {
         }
         Err(RecvTimeoutError::Timeout) => {
             let script = &scripts[current.load(Relaxed) as usize];
-            Some(format!("\n{} runs for ever\nreplay: {}\n{}\n", body.name, Replay(&body, script), source(&body)))
+            Some(format!(
+                "\n{} runs for ever\nreplay: {}\n{}\n",
+                body.name,
+                Replay(&body, script),
+                source(&body)
+            ))
         }
     }
 }
 
 fn tell(body: &Body, found: &Difference) -> String {
     let Difference { script, lowered, plain } = found;
-    let show = |observed: &Observed| format!("{:?}\n    {}", observed.outcome, observed.output.escape_ascii());
+    let show =
+        |observed: &Observed| format!("{:?}\n    {}", observed.outcome, observed.output.escape_ascii());
     format!(
         "\n{name} differs from its twin, in {file}\n  input \"{input}\"\n  lowered  {lowered}\n  blocking {plain}\n  \
          replay: {replay}\n{source}\n",

@@ -1,5 +1,5 @@
 //! The same text without `#[coroutine]`: ordinary blocking functions.
-#![allow(unused, clippy::all)]
+#![allow(warnings)]
 
 use crate::blocking::{HeapBytes, Io};
 use vk_core::Line;

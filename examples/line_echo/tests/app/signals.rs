@@ -54,9 +54,13 @@ fn sigterm_drains() {
     });
 }
 
+/// What clients did wrong is no failure of the server.
 #[test]
 fn sigint_drains_too() {
     each(|mut app| {
+        let mut wrong = Client::of(&app);
+        wrong.send([b'x'; 2000]);
+        assert!(wrong.is_over());
         let mut client = idle(&app);
         app.process().signal(SIGINT);
         assert_eq!(client.rest(), b"");

@@ -114,14 +114,23 @@ fn a_worker_that_is_killed_is_started_again() {
     on_both(&app);
 }
 
+/// Ends workers that nobody else ends if the test fails.
+struct Orphans([Process; 2]);
+
+impl Drop for Orphans {
+    fn drop(&mut self) {
+        self.0.iter().filter(|worker| worker.is_alive()).for_each(|worker| worker.signal(SIGKILL));
+    }
+}
+
 #[test]
 fn nothing_is_left_when_the_keeper_is_killed() {
     let mut app = two();
     let address = app.address(0);
-    let workers = pids(&app);
+    let workers = Orphans(pids(&app));
     let mut clients = on_both(&app);
     app.process().signal(SIGKILL);
-    eventually("the workers end", || !workers.iter().any(|worker| worker.is_alive()));
+    eventually("the workers end", || !workers.0.iter().any(|worker| worker.is_alive()));
     assert!(clients.iter_mut().all(Client::is_over));
     TcpListener::bind(address).expect("the port is free");
     assert_eq!(app.wait().code(), None);

@@ -4,6 +4,7 @@ use super::{Lowerer, inner};
 use crate::blocking::bare;
 use crate::dest::{Dest, Target};
 use crate::graph::{Arm, BlockId, Code, Edge, Terminator};
+use crate::lending::{Access, reads, root};
 use crate::purity::offender;
 use crate::refusal::Refusal;
 use crate::scope::Binding;
@@ -131,7 +132,12 @@ impl Lowerer<'_> {
         self.over(e, next, counter, Code::default(), dest);
     }
 
+    /// The slice is found again for each element, so nothing may change which one it is.
     fn over_slice(&mut self, e: &ExprForLoop, dest: &Dest) {
+        let mut decide = reads(&e.expr, true).into_iter();
+        if let Some(place) = decide.find(|place| self.access(root(place)) != Access::Read) {
+            return self.refusals.push(&e.expr, Refusal::ChangingSlice(place));
+        }
         let index = self.hidden_variable("index", parse_quote!(usize));
         self.emit_value(Code::new(quote!(0)), &Dest::Let(index));
         let slice = self.code(&e.expr, None);
