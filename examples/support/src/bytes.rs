@@ -1,7 +1,7 @@
 //! Streams of bytes in which each place differs from its neighbourhood, so that nothing can be lost, doubled
 //! or exchanged unseen.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::sync::OnceLock;
 
 /// Small random numbers, the same for the same seed: SplitMix64 (Steele, Lea, Flood: "Fast splittable
@@ -39,10 +39,10 @@ fn stream(at: u64, most: usize) -> &'static [u8] {
     &rest[..most.min(rest.len())]
 }
 
-/// Writes the stream's first `count` bytes in chunks of random sizes; returns how many were taken.
+/// Writes the stream's first `count` bytes in chunks of random sizes.
 ///
 /// # Errors
-/// That of `to`, after which nothing more is written; the bytes before it are in `sent`.
+/// That of `to`, after which nothing more is written.
 pub fn send(to: &mut impl Write, count: u64, seed: u64) -> std::io::Result<()> {
     let mut random = Random(seed);
     let mut at = 0;
@@ -66,10 +66,13 @@ pub fn expect(from: &mut impl Read, count: u64, seed: u64) {
     let mut at = 0;
     loop {
         let most = random.chunk();
-        let got = from.read(&mut buffer[..most]).expect("the stream goes on");
-        if got == 0 {
-            break;
-        }
+        let got = match from.read(&mut buffer[..most]) {
+            Ok(0) => break,
+            Ok(got) => got,
+            // A socket with a timeout answers so when the process was stopped for a while: signal(7).
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => panic!("the stream does not go on: {error}"),
+        };
         let mut got = &buffer[..got];
         while !got.is_empty() {
             let chunk = stream(at, got.len());

@@ -5,7 +5,7 @@
 
 use super::*;
 use crate::tools::{fold, mix, number};
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
 //! The bodies as coroutines.
-#![allow(warnings)]
+#![allow(warnings, clippy::all)]
 
 use vk_core::{HeapBytes, Io, Line};
 use vk_macros::Plain;

@@ -181,16 +181,24 @@ fn tell(body: &Body, found: &Difference) -> String {
 
 /// The source of `body` and, after it, of the functions of its file that it calls.
 fn source(body: &Body) -> String {
-    let mut wanted = vec![body.name.to_owned()];
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let declared = |rest: &'static str| rest.split(|c| !is_word(c)).next().unwrap_or_default();
+    let names: Vec<&str> =
+        body.source.split("fn ").skip(1).map(declared).filter(|name| !name.is_empty()).collect();
+    let is_called = |name: &str, text: &str| {
+        text.match_indices(name).any(|(at, _)| {
+            let after = &text[at + name.len()..];
+            !text[..at].ends_with(is_word) && (after.starts_with('(') || after.starts_with("::<"))
+        })
+    };
+    let mut wanted = vec![body.name];
     let mut text = String::new();
     let mut at = 0;
-    while let Some(name) = wanted.get(at).cloned() {
+    while let Some(function) = wanted.get(at).and_then(|name| function(body.source, name)) {
         at += 1;
-        let Some(function) = function(body.source, &name) else { continue };
-        let words = function.split(|c: char| !c.is_alphanumeric() && c != '_');
-        for word in words.filter(|word| body.source.contains(&format!("fn {word}("))) {
-            if !wanted.iter().any(|known| known == word) {
-                wanted.push(word.to_owned());
+        for name in &names {
+            if !wanted.contains(name) && is_called(name, function) {
+                wanted.push(name);
             }
         }
         let _ = write!(text, "\n{function}");
@@ -200,7 +208,8 @@ fn source(body: &Body) -> String {
 
 /// The lines of the function `name`.
 fn function<'s>(source: &'s str, name: &str) -> Option<&'s str> {
-    let start = source.find(&format!("fn {name}("))?;
+    let declaration = |end| source.find(&format!("fn {name}{end}"));
+    let start = declaration('(').or_else(|| declaration('<'))?;
     let line = source[..start].rfind('\n').map_or(0, |at| at + 1);
     let indent = source[line..].len() - source[line..].trim_start().len();
     let end = source[start..].find(&format!("\n{}}}\n", &source[line..line + indent]))? + start;

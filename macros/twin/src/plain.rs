@@ -1,5 +1,5 @@
 //! The same text without `#[coroutine]`: ordinary blocking functions.
-#![allow(warnings)]
+#![allow(warnings, clippy::all)]
 
 use crate::blocking::{HeapBytes, Io};
 use vk_core::Line;

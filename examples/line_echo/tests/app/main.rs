@@ -69,9 +69,9 @@ impl Client {
     /// Whether the server has closed the connection: with a reset if it had not read everything.
     #[track_caller]
     fn is_over(&mut self) -> bool {
-        match self.0.read(&mut [0]) {
-            Ok(count) => count == 0,
-            Err(error) if error.kind() == ErrorKind::ConnectionReset => true,
+        match self.0.read_exact(&mut [0]).map_err(|error| error.kind()) {
+            Ok(()) => false,
+            Err(ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset) => true,
             Err(error) => panic!("neither a byte nor the end: {error}"),
         }
     }

@@ -95,6 +95,7 @@ fn nothing() {
         assert_eq!(run(command.stdin(Stdio::null()).stdout(Stdio::null())), Some(0));
         assert_eq!(run(command.stdin(file(&lines(100))).stdout(Stdio::null())), Some(0));
     });
+    assert_eq!(run(command(LINE_ECHO, &[]).env("VK_STDIO", "1").stdin(Stdio::null())), Some(0));
     for closed in ["<&-", ">&-", "<&- >&-"] {
         let script = format!("exec \"$0\" --stdio {closed}");
         assert_eq!(run(command("sh", &["-c", &script, LINE_ECHO]).stdin(Stdio::null())), Some(0), "{closed}");
