@@ -298,14 +298,8 @@ impl Arena {
         matches!(self.guard, Guard::Epoch(limit) if self.dispatches >= limit)
     }
 
-    /// Whether [`close_all`](Arena::close_all) would close something.
-    #[inline]
-    pub fn is_open(&self) -> bool {
-        self.guard != Guard::Off && self.heaps.open_count() > 0
-    }
-
     /// Closes everything, whether it runs or not: two calls of the kernel at most (heaps and pool), none
-    /// when nothing is open. The worker does it before it sleeps, and when an epoch is over.
+    /// when nothing is open. The worker does it between two dispatches, when an epoch is over.
     pub fn close_all(&mut self) {
         self.running.clear();
         self.dispatches = 0;

@@ -31,8 +31,8 @@ use std::str::FromStr;
 pub enum Guard {
     /// As soon as its dispatch ends. Two calls of the kernel per dispatch.
     Strict,
-    /// When the worker sleeps, or after that many dispatches (at least 1), all with one call; or when that
-    /// many are open and another is wanted.
+    /// After that many dispatches (at least 1) or a time that the worker sets (10 ms), all with one call; or
+    /// when that many are open and another is wanted.
     Epoch(u32),
     /// Never: everything is open from the start.
     Off,

@@ -99,13 +99,7 @@ impl Uring {
                 };
                 io::Error::new(error.kind(), format!("no io_uring: {why}: {error}"))
             })?;
-        Ok(Uring {
-            ring,
-            watched: Vec::new(),
-            generation: 0,
-            requests: VecDeque::new(),
-            thread: PhantomData,
-        })
+        Ok(Uring { ring, watched: Vec::new(), generation: 0, requests: VecDeque::new(), thread: PhantomData })
     }
 
     fn enter(&mut self, timeout: Option<Nanos>) -> io::Result<()> {

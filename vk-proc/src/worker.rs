@@ -1,9 +1,9 @@
 //! The worker: one thread that waits for events and dispatches the micro-processes they concern.
 //!
 //! ```text
-//!  wait ─► events ─► runnable ─► dispatch ─► … ─► close all ─► wait
-//!                       ▲            │
-//!                       └── timers   └─ open · serve what was waited for · run · serve · … · close
+//!  wait ─► events ─► runnable ─► close what an epoch left open ─► dispatch ─► … ─► wait
+//!                       ▲                                            │
+//!                       └── timers   open · serve what was waited for · run · serve · … · close
 //! ```
 //!
 //! Events are collected first and micro-processes run afterwards; no user code runs inside collection.
@@ -33,6 +33,9 @@ pub(crate) const TRIM: Nanos = 1_000_000_000;
 
 /// How old the counters on the board may be.
 pub(crate) const SHOW: Nanos = 1_000_000_000;
+
+/// How long an epoch of the guard may last.
+const EPOCH: Nanos = 10_000_000;
 
 /// When an accept that failed for want of descriptors or memory is tried again, at the latest.
 pub(crate) const RETRY: Nanos = 100_000_000;
@@ -88,6 +91,7 @@ pub struct Worker<B> {
     pub(crate) drain_end: Nanos,
     pub(crate) trim: Nanos,
     pub(crate) show: Nanos,
+    epoch_end: Nanos,
     pub(crate) settings: Settings,
     pub(crate) failed: bool,
 }
@@ -126,6 +130,7 @@ impl<B: Backend> Worker<B> {
             drain_end: NEVER,
             trim: NEVER,
             show: now,
+            epoch_end: now,
             settings,
             failed: false,
         })
@@ -212,11 +217,13 @@ impl<B: Backend> Worker<B> {
             (true, NEVER) => None,
             (true, wake) => Some(wake.saturating_sub(now)),
         };
-        self.wait(timeout)?;
+        self.events.clear();
+        self.poller.wait(timeout, &mut self.events)?;
         self.world.now = self.poller.now();
         time::set(self.world.now);
         self.collect();
         self.expire();
+        self.end_epoch();
         self.batch.clear();
         self.batch.extend(self.runnable.drain(..));
         let mut at = 0;
@@ -232,20 +239,13 @@ impl<B: Backend> Worker<B> {
         Ok(())
     }
 
-    /// Waits for events. Whoever sleeps closes the micro-heaps first; while there is work, an epoch goes on.
-    fn wait(&mut self, timeout: Option<Nanos>) -> io::Result<()> {
-        if self.world.arena.is_epoch_over() {
+    /// Closes what the guard has left open, when it has been for long enough.
+    fn end_epoch(&mut self) {
+        let now = self.world.now;
+        if now >= self.epoch_end || self.world.arena.is_epoch_over() {
             self.world.arena.close_all();
+            self.epoch_end = now + EPOCH;
         }
-        self.events.clear();
-        if timeout != Some(0) && self.world.arena.is_open() {
-            self.poller.wait(Some(0), &mut self.events)?;
-            if !self.events.is_empty() {
-                return Ok(());
-            }
-            self.world.arena.close_all();
-        }
-        self.poller.wait(timeout, &mut self.events)
     }
 
     /// Notes what the events say, and whom they concern.

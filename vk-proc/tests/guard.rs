@@ -1,5 +1,5 @@
 //! A handler that reads or writes somebody else's micro-heap is stopped by the guard, as documented: always
-//! under `strict`, once the worker has slept under `epoch:N`, never when it is off.
+//! under `strict`, once the epoch is over under `epoch:N`, never when it is off.
 //!
 //! The worker is a process of its own, this test run again, since it dies of it.
 #![allow(missing_docs, unsafe_code)]
@@ -74,7 +74,7 @@ fn worker() {
             if apart {
                 victim.write_all(b"mine\n").unwrap();
                 victim.read_exact(&mut done).unwrap();
-                // The worker is asleep by then.
+                // Longer than an epoch.
                 std::thread::sleep(Duration::from_millis(100));
                 writeln!(culprit, "{touch}").unwrap();
             }
@@ -113,7 +113,7 @@ fn strict_stops_every_touch() {
 }
 
 #[test]
-fn an_epoch_stops_touches_once_the_worker_has_slept() {
+fn an_epoch_stops_touches_of_earlier_epochs() {
     for plan in ["epoch:1024 read", "epoch:1024 write", "epoch:1 read at once"] {
         assert!(is_stopped(plan), "{plan}");
     }

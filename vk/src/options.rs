@@ -95,8 +95,8 @@ fn command(app: &App) -> Command {
             "guard",
             "GUARD",
             ValueParser::new(str::parse::<Guard>),
-            "When micro-heaps are closed: strict, after each dispatch; epoch:N, before the worker sleeps and \
-             after N dispatches; off, never [default: epoch:1024]",
+            "When micro-heaps are closed: strict, after each dispatch; epoch:N, after N dispatches or \
+             10 ms; off, never [default: epoch:1024]",
         ))
         .arg(option(
             "poller",

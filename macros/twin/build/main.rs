@@ -11,6 +11,7 @@
 //! A body is a `pub fn name(io: &mut Io) -> io::Result<u64>`.
 
 mod call;
+mod control;
 #[path = "../src/dice.rs"]
 #[allow(dead_code)]
 mod dice;

@@ -1109,6 +1109,90 @@ pub fn places(io: &mut Io) -> io::Result<u64> {
     Ok(mix(wide, spots[0].at ^ spots[1].at))
 }
 
+// What people write.
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Plain)]
+struct Header(u8, Option<(i64, char)>);
+
+#[vk_macros::coroutine]
+fn header(io: &mut Io, line: &mut Line<32>, into: &mut [Header; 3]) -> Result<usize, ErrorKind> {
+    let mut used: usize = 0;
+    loop {
+        match io.read_line(line) {
+            Ok(true) if line.trim_end().is_empty() => break,
+            Ok(true) => {}
+            Ok(false) => return Err(ErrorKind::UnexpectedEof),
+            Err(error) => return Err(error.kind()),
+        }
+        let Some(slot) = into.get_mut(used) else {
+            write!(io, "too many ").map_err(|error| error.kind())?;
+            return Ok(used);
+        };
+        *slot = match line.split_first() {
+            None => Header::default(),
+            Some((&first @ b'0'..=b'9', rest)) => Header(first, number(rest).map(|n| (n as i64 - 5, 'n'))),
+            Some((first, [])) => Header(*first, None),
+            Some((first, [.., last])) => Header(*first, Some((-1, *last as char))),
+        };
+        used += 1;
+    }
+    Ok(used)
+}
+
+#[vk_macros::coroutine]
+pub fn idioms(io: &mut Io) -> io::Result<u64> {
+    let mut headers: [Header; 3] = [Header::default(); 3];
+    let mut line: Line<32> = Line::new();
+    let mut byte: [u8; 1] = [0];
+    let mut wide: u128 = 1;
+    let mut ratio: f64 = 0.5;
+    let count: usize = header(io, &mut line, &mut headers)?;
+    for i in 0..count {
+        let Header(first, rest) = headers[i];
+        let first: u8 = first;
+        let rest: Option<(i64, char)> = rest;
+        if let Header(b'a'..=b'c', Some((n, 'n' | 'b'))) = headers[i] {
+            let n: i64 = n;
+            write!(io, "{n:+}")?;
+        }
+        headers[i].0 = first.wrapping_add(1);
+        ratio /= f64::from(rest.map_or(2, |(n, _)| n as i32) | 1);
+    }
+    while let 1.. = io.read(&mut byte)? {
+        wide = wide.wrapping_mul(u128::from(byte[0]) << 70 | 3);
+        if byte[0] == b'\n' {
+            break;
+        }
+        ratio = -ratio;
+    }
+    let mut rest: usize = 0;
+    let result: Result<u64, ErrorKind> = loop {
+        let n: usize = match io.read(&mut byte) {
+            Ok(0) if line.is_empty() => break Ok(1),
+            Ok(0) => break Err(ErrorKind::WouldBlock),
+            Ok(n) => n,
+            Err(error) => return Err(error),
+        };
+        rest += n;
+        match (&mut headers[rest % 3], rest) {
+            (Header(_, Some((n, _))), _) if *n < 0 => *n += 1,
+            (Header(first, slot @ None), 3..) => *slot = Some((i64::from(*first), 'x')),
+            (_, 12..) => break Ok(io.forward(2)?),
+            _ => {
+                if !io.read_line(&mut line)? {
+                    break Err(ErrorKind::WriteZero);
+                }
+            }
+        }
+        if rest > 6 {
+            io.write_all(&line)?;
+            line.clear();
+        }
+    };
+    write!(io, "{ratio:e} {wide}")?;
+    Ok(result?)
+}
+
 // Names.
 
 #[vk_macros::coroutine]
@@ -1297,6 +1381,73 @@ pub fn generic_methods(io: &mut Io) -> io::Result<u64> {
         hash = mix(hash, Window::<u8>::slide(&mut small, io, i as u8)?);
     }
     Ok(hash)
+}
+
+// What the twins once found.
+
+/// A `move` closure copies what it names, and `stringify!` sees what was written.
+#[vk_macros::coroutine]
+pub fn copying(io: &mut Io) -> io::Result<u64> {
+    let mut count: u64 = 1;
+    io.yield_now()?;
+    let sum: u64 = {
+        let mut bump = move || {
+            count += 1;
+            count
+        };
+        bump() + bump()
+    };
+    count += (0..3).map(move |n| n ^ count).sum::<u64>();
+    io.write_all(stringify!(count + 1).as_bytes())?;
+    Ok(mix(count, sum))
+}
+
+/// An arm that never ends has the type of the others; an index is read when the value is there.
+#[vk_macros::coroutine]
+pub fn assigning(io: &mut Io) -> io::Result<u64> {
+    let mut words: [u64; 2] = [1, 2];
+    let mut at: usize = 0;
+    words[at] ^= match number(b"5") {
+        Some(n) if n > 3 => {
+            io.yield_now()?;
+            5
+        }
+        None => 7,
+        _ => unreachable!(),
+    };
+    words[at] = {
+        at = 1;
+        io.yield_now()?;
+        7
+    };
+    at = 0;
+    words[at] = io.forward(3)?;
+    io.yield_now()?;
+    Ok(mix(words[0], words[1]))
+}
+
+/// A slice is evaluated once.
+#[vk_macros::coroutine]
+pub fn going_through(io: &mut Io) -> io::Result<u64> {
+    let words: [u64; 3] = [7, 8, 9];
+    let end: usize = 2;
+    let mut count: usize = 0;
+    for x in &words[..end] {
+        let x: u64 = *x;
+        count += 1;
+        for y in &[end as u64, x] {
+            let y: u64 = *y;
+            count += end;
+            write!(io, "{x}{y} ")?;
+        }
+    }
+    let from: usize = count % 3;
+    for x in words[from..].iter() {
+        let x: u64 = *x;
+        count = 9;
+        write!(io, "{x} ")?;
+    }
+    Ok(count as u64)
 }
 
 // Size.
