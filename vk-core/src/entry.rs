@@ -84,7 +84,7 @@ pub struct Registry(Vec<&'static Entry>);
 impl Registry {
     /// The index of `entry`, which is added if it is new.
     pub fn index(&mut self, entry: &'static Entry) -> u32 {
-        let known = self.0.iter().position(|e| e.name == entry.name && e.size == entry.size);
+        let known = self.0.iter().position(|e| std::ptr::eq(*e, entry));
         known.unwrap_or_else(|| {
             self.0.push(entry);
             self.0.len() - 1

@@ -218,14 +218,23 @@ impl Io {
     /// Writes down what the task waits for, unless its deadline has passed.
     #[inline]
     pub(crate) fn wait<T>(&mut self, wait: Wait) -> Poll<io::Result<T>> {
-        let now = self.world().now;
-        let task = self.task();
-        if now >= task.deadline {
-            task.progress = 0;
+        if self.is_late() {
+            self.task().progress = 0;
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
-        task.wait = wait;
+        self.task().wait = wait;
         Poll::Pending
+    }
+
+    /// Whether the deadline has passed.
+    #[inline]
+    pub(crate) fn is_late(&mut self) -> bool {
+        self.world().now >= self.task().deadline
+    }
+
+    /// Whether bytes are on their way to the sink.
+    pub(crate) fn has_unsent(&mut self) -> bool {
+        !self.task().tx.is_empty() && !self.task().is_output_over()
     }
 
     /// Waits until `need` bytes are received, or the end is.

@@ -70,7 +70,7 @@ pub enum Wait {
 }
 
 /// What comes of a [`Wait`] that the dispatcher serves: [`Accept`](Wait::Accept), [`Connect`](Wait::Connect),
-/// [`Spawn`](Wait::Spawn), [`Start`](Wait::Start), and a ring that could not grow.
+/// [`Spawn`](Wait::Spawn), [`Start`](Wait::Start) and [`Join`](Wait::Join).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Not yet known.
@@ -122,8 +122,10 @@ pub enum Request {
 pub enum Mark {
     /// No message ends here.
     None,
-    /// The message ends where the ring does; the reader has not acknowledged it.
+    /// The message ends where the ring does.
     Here,
+    /// The reader has been told, and has not acknowledged it (the writer's side only).
+    Delivered,
     /// The reader has acknowledged the end (the writer's side only).
     Acknowledged,
 }
@@ -272,10 +274,11 @@ impl Task {
     /// When the task is to be looked at again even if nothing happens.
     #[inline]
     pub fn next_time(&self) -> Nanos {
+        let stall = if self.tx.is_empty() || self.is_output_over() { NEVER } else { self.stall };
         match self.wait {
-            Wait::Ended => self.stall,
-            Wait::Wake => self.wake.min(self.deadline).min(self.stall),
-            _ => self.deadline.min(self.stall),
+            Wait::Ended => stall,
+            Wait::Wake => self.wake.min(self.deadline).min(stall),
+            _ => self.deadline.min(stall),
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! create ──> open ──> (dispatch) ──> close ──> … ──> destroy
-//!              └─ lend ── give_back ─┘  └─ close_all, before each wait ─ trim
+//!              └─ lend ── give_back ─┘  └─ close_all, when an epoch ends ─ trim
 //! ```
 //!
 //! Invariants:

@@ -62,5 +62,8 @@ fn rounds(backend: &mut impl Backend) -> u64 {
 #[test]
 fn none_after_warm_up() {
     assert_eq!(rounds(&mut Epoll::new().unwrap()), 0);
-    assert_eq!(rounds(&mut Uring::new().unwrap()), 0);
+    // Where io_uring is forbidden, there is nothing to count.
+    if let Ok(mut uring) = Uring::new() {
+        assert_eq!(rounds(&mut uring), 0);
+    }
 }

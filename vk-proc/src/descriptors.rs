@@ -66,9 +66,15 @@ impl Descriptors {
         Descriptor { number, generation }
     }
 
-    /// The state of an open descriptor; none for a stale handle.
+    /// The state of an open descriptor of this micro-process; none for a stale handle, or another's.
     #[inline]
-    pub fn get(&mut self, descriptor: Descriptor) -> Option<&mut Known> {
+    pub fn get(&mut self, descriptor: Descriptor, owner: HeapId) -> Option<&mut Known> {
+        self.find(descriptor).filter(|known| known.owner == Some(owner))
+    }
+
+    /// The state of an open descriptor, whoever owns it; none for a stale handle.
+    #[inline]
+    pub fn find(&mut self, descriptor: Descriptor) -> Option<&mut Known> {
         let known = self.known.get_mut(usize::try_from(descriptor.number).ok()?)?;
         (known.generation == descriptor.generation && known.owner.is_some()).then_some(known)
     }
@@ -111,12 +117,12 @@ mod tests {
         let mut table = Descriptors::default();
         let owner = HeapId::NONE;
         let first = table.insert(7, owner, NONE, false);
-        assert!(table.get(first).is_some());
+        assert!(table.find(first).is_some());
         table.by_number(7).owner = None;
-        assert!(table.get(first).is_none());
+        assert!(table.find(first).is_none());
         let second = table.insert(7, owner, NONE, false);
-        assert!(table.get(first).is_none());
-        assert_eq!(table.get(second).unwrap().owner, Some(owner));
+        assert!(table.find(first).is_none());
+        assert_eq!(table.find(second).unwrap().owner, Some(owner));
         assert_eq!(from_token(token(second)), second);
     }
 }

@@ -40,25 +40,27 @@ impl<B: Backend> Worker<B> {
         self.show = self.show.min(self.world.now + SHOW);
         self.world.enter(heap);
         faults::running(id.index(), self.known[index].name);
-        let mut process = Process::of(heap);
-        let mut rounds = ROUNDS;
-        loop {
-            self.serve_tasks(process, id);
+        // What panics here is a handler, or what a handler has damaged: its micro-process ends with it.
+        if panics::catch(|| self.advance(id, Process::of(heap))).is_err() {
+            panics::report(self.known[index].name, index);
+            self.stats.panics += 1;
+            self.failed |= self.is_borrower(index);
+            self.end(id);
+        }
+    }
+
+    /// Serves and runs the tasks of an open micro-process until none can go on.
+    fn advance(&mut self, id: HeapId, mut process: Process) {
+        for round in 0.. {
+            self.serve_tasks(&mut process, id);
             if !process.is_runnable() {
                 break;
             }
-            if rounds == 0 {
+            if round == ROUNDS {
                 self.enqueue(id);
                 break;
             }
-            rounds -= 1;
-            if panics::catch(|| process.run(&mut self.world)).is_err() {
-                let name = self.known[index].name;
-                panics::report(name, index);
-                self.stats.panics += 1;
-                self.failed |= self.is_borrower(index);
-                return self.end(id);
-            }
+            process.run(&mut self.world);
         }
         self.leave(process, id);
     }
@@ -94,20 +96,19 @@ impl<B: Backend> Worker<B> {
     }
 
     /// Serves what each task waits for outside, as far as it can be without waiting.
-    fn serve_tasks(&mut self, mut process: Process, id: HeapId) {
+    fn serve_tasks(&mut self, process: &mut Process, id: HeapId) {
         let mut span = process.first();
         while !span.is_empty() {
-            // The next task first: serving may end this one.
-            let next = process.task(span).next;
             let task = process.task(span);
+            process.removed = false;
             if task.wait != Wait::Nothing {
-                self.serve(process, task, id);
-                if task.wait == Wait::Ended && (task.tx.is_empty() || task.is_output_over()) {
-                    process.wake_joiner(&mut self.world, span);
+                self.serve(*process, task, id);
+                let ended = task.wait == Wait::Ended && (task.tx.is_empty() || task.is_output_over());
+                if !(ended && process.wake_joiner(&mut self.world, span)) {
+                    process.settle(&mut self.world, span);
                 }
-                process.settle(&mut self.world, span);
             }
-            span = next;
+            span = if process.removed { process.first() } else { process.task(span).next };
         }
     }
 
@@ -123,22 +124,26 @@ impl<B: Backend> Worker<B> {
         }
         if !task.is_ready(self.world.now) {
             self.send(process, task);
-            self.end_side(task);
+            self.end_side(task, id);
         }
     }
 
     /// Ends the sending side once everything is sent, if the task asked for it.
-    fn end_side(&mut self, task: &mut Task) {
+    fn end_side(&mut self, task: &mut Task, id: HeapId) {
         let asked = task.wait == Wait::Shutdown || task.tx_mark == Mark::Here;
         let Port::Descriptor(sink) = task.sink else { return };
         if !asked || !task.tx.is_empty() || task.is_output_over() {
+            return;
+        }
+        if self.descriptors.get(sink, id).is_none() {
+            task.tx_error = libc::EBADF;
             return;
         }
         match self.poller.shutdown(sink.number) {
             Ok(()) => task.tx_ended = true,
             Err(error) => task.tx_error = error.raw_os_error().unwrap_or(libc::EIO),
         }
-        if task.tx_mark == Mark::Here {
+        if task.tx_mark == Mark::Here && task.tx_ended {
             task.tx_mark = Mark::Acknowledged;
         }
     }

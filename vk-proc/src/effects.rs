@@ -21,7 +21,7 @@ impl<B: Backend> Worker<B> {
     pub(crate) fn receive(&mut self, process: Process, task: &mut Task) {
         let Port::Descriptor(source) = task.source else { return };
         while !task.is_ready(self.world.now) {
-            match self.descriptors.get(source) {
+            match self.descriptors.get(source, process.heap().id()) {
                 Some(known) if known.readable => self.receive_once(process, task, source.number),
                 Some(_) => {
                     task.rx_ended = self.is_draining() && task.checkpoint != 0 && task.rx.is_empty();
@@ -39,6 +39,12 @@ impl<B: Backend> Worker<B> {
         let mut rx = process.rx(task);
         let mut bufs = rx.writable_io();
         let room = bufs[0].len() + bufs[1].len();
+        if room == 0 {
+            // It waits for more than the ring holds, and the pool has no larger one: a read would look like
+            // the end.
+            task.rx_error = libc::ENOMEM;
+            return;
+        }
         let bufs = if bufs[1].is_empty() { &mut bufs[..1] } else { &mut bufs[..] };
         let known = self.descriptors.by_number(source);
         match self.poller.read(source, bufs) {
@@ -62,7 +68,7 @@ impl<B: Backend> Worker<B> {
         if task.tx.is_empty() || task.is_output_over() {
             return;
         }
-        let Some(known) = self.descriptors.get(sink) else {
+        let Some(known) = self.descriptors.get(sink, process.heap().id()) else {
             task.tx_error = libc::EBADF;
             return;
         };
@@ -101,7 +107,7 @@ impl<B: Backend> Worker<B> {
             return;
         };
         while task.outcome == Outcome::None {
-            if !self.descriptors.get(listener).is_some_and(|known| known.readable) {
+            if !self.descriptors.get(listener, id).is_some_and(|known| known.readable) {
                 return;
             }
             if !self.has_room() {
@@ -137,18 +143,25 @@ impl<B: Backend> Worker<B> {
                 Err(error) => task.outcome = Outcome::Failed(errno(&error)),
             },
             Request::Connecting(connection) => {
-                let Some(known) = self.descriptors.get(connection) else { return };
-                if !known.writable {
+                let late = self.world.now >= task.deadline;
+                let Some(known) = self.descriptors.get(connection, id) else { return };
+                if !known.writable && !late {
                     return;
                 }
-                task.request = Request::None;
-                task.outcome = match self.poller.outcome(connection.number) {
+                let result =
+                    if known.writable { self.poller.outcome(connection.number) } else { Err(timed_out()) };
+                task.outcome = match result {
                     Ok(()) => Outcome::Descriptor(connection),
+                    Err(error) if error.kind() == ErrorKind::WouldBlock && !late => {
+                        self.descriptors.by_number(connection.number).writable = false;
+                        return;
+                    }
                     Err(error) => {
                         self.close(connection.number, id);
                         Outcome::Failed(errno(&error))
                     }
                 };
+                task.request = Request::None;
             }
             _ => {}
         }
@@ -167,20 +180,24 @@ impl<B: Backend> Worker<B> {
         let Request::Start { entry, connection } = task.request else { return };
         let handler =
             self.world.registry.get(entry).expect("`Io::start` is given an index from the registry");
-        if self.descriptors.get(connection).is_none() {
+        if self.descriptors.get(connection, id).is_none() {
             task.outcome = Outcome::Failed(libc::EBADF);
             return;
         }
         if !self.has_room() {
             return self.starve(id, false);
         }
-        let Ok(new) = self.create(handler) else { return self.starve(id, false) };
+        let Ok(new) = self.create(handler) else { return self.starve(id, true) };
         self.hand_over(connection.number, id, new);
         let port = Port::Descriptor(connection);
         self.begin(new, handler, port, port);
         self.world.enter(process.heap());
         (task.request, task.outcome) = (Request::None, Outcome::Done);
     }
+}
+
+fn timed_out() -> io::Error {
+    io::Error::from_raw_os_error(libc::ETIMEDOUT)
 }
 
 /// The `errno` of an error of a system call.

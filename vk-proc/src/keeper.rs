@@ -50,7 +50,7 @@ struct Keeper<'a, F> {
 /// [`HOPELESS`]. No thread may have been started yet.
 ///
 /// # Errors
-/// Those of signalfd(2), fork(2) and poll(2).
+/// Those of signalfd(2) and poll(2).
 pub fn keep(workers: usize, board: &Board, work: impl FnMut(usize) -> ExitCode) -> io::Result<ExitCode> {
     signals::block_also(libc::SIGCHLD)?;
     let signals = signals::descriptor(&[libc::SIGCHLD])?;
@@ -92,7 +92,12 @@ impl<F: FnMut(usize) -> ExitCode> Keeper<'_, F> {
             let keeper = std::process::id();
             // SAFETY: this process has one thread (`keep`'s contract), so the child may do anything.
             match unsafe { libc::fork() } {
-                -1 => return Err(io::Error::last_os_error()),
+                -1 => {
+                    // No memory, or too many processes: the other workers serve on meanwhile.
+                    let error = io::Error::last_os_error();
+                    tracing::error!(worker = number, %error, "a worker can't be started now");
+                    self.due.push((now + LONGEST_DELAY, number));
+                }
                 0 => {
                     die_with(keeper);
                     // A terminal sends it to all of its processes; it is the keeper who passes it on.

@@ -47,6 +47,8 @@ struct Record {
 pub struct Process {
     heap: Heap,
     record: NonNull<Record>,
+    /// Whether a task was removed through this handle: who goes through the tasks has to begin again.
+    pub removed: bool,
 }
 
 impl Process {
@@ -71,7 +73,7 @@ impl Process {
         let empty = Record { main: Span::EMPTY, tasks: Span::EMPTY, head: Span::EMPTY, tail: Span::EMPTY };
         // SAFETY: allocated just now, with the record's size, aligned to 16.
         unsafe { record.write(empty) };
-        let mut process = Process { heap, record };
+        let mut process = Process { heap, record, removed: false };
         let frame = world.allocate(entry.frame_size().max(1))?;
         start(heap.ptr(frame));
         let index = world.registry.index(entry);
@@ -97,7 +99,7 @@ impl Process {
     /// The micro-process of an open micro-heap.
     #[inline]
     pub fn of(heap: Heap) -> Process {
-        Process { heap, record: heap.ptr(heap.root()).cast() }
+        Process { heap, record: heap.ptr(heap.root()).cast(), removed: false }
     }
 
     #[inline]
@@ -162,8 +164,11 @@ impl Process {
         source: Port,
         sink: Port,
     ) -> Option<Span> {
-        let span = world.allocate(size_of::<Task>() as u32)?;
-        let (rx, tx) = (world.allocate(RING)?, world.allocate(RING)?);
+        let places = [size_of::<Task>() as u32, RING, RING].map(|size| world.allocate(size));
+        let [Some(span), Some(rx), Some(tx)] = places else {
+            places.into_iter().flatten().for_each(|place| world.release(place));
+            return None;
+        };
         let next = std::mem::replace(&mut self.record().tasks, span);
         let rx_ended = source == Port::Nothing;
         let tx_ended = sink == Port::Nothing;
@@ -266,8 +271,9 @@ impl Process {
         }
         match self.task(span).wait {
             Wait::Spawn => self.spawn(world, span),
-            Wait::Join => self.join(world, span),
-            Wait::Ended => self.wake_joiner(world, span),
+            Wait::Join => _ = self.join(world, span),
+            // A joined task is gone.
+            Wait::Ended if self.wake_joiner(world, span) => return,
             _ => {}
         }
         self.wake(span, now);
@@ -281,7 +287,10 @@ impl Process {
         }
         if r.rx_mark == Mark::Acknowledged {
             r.rx_mark = Mark::None;
-            w.tx_mark = Mark::Acknowledged;
+            // A writer that has given up waiting, or waits for another message's end, is not meant.
+            if w.tx_mark == Mark::Delivered {
+                w.tx_mark = Mark::Acknowledged;
+            }
         }
         if r.rx_mark == Mark::None && exchange(&mut r.rx, &mut w.tx) > 0 {
             std::mem::swap(&mut r.rx_storage, &mut w.tx_storage);
@@ -289,8 +298,8 @@ impl Process {
             self.rx(r).splice(&mut self.tx(w), usize::MAX);
         }
         if w.tx.is_empty() {
-            if w.tx_mark == Mark::Here {
-                r.rx_mark = Mark::Here;
+            if w.tx_mark == Mark::Here && r.rx_mark == Mark::None {
+                (r.rx_mark, w.tx_mark) = (Mark::Here, Mark::Delivered);
             }
             w.tx_ended |= matches!(w.wait, Wait::Shutdown | Wait::Ended);
             r.rx_ended |= w.tx_ended;
@@ -336,10 +345,21 @@ impl Process {
             std::mem::swap(&mut c.tx, &mut p.tx);
             std::mem::swap(&mut c.tx_storage, &mut p.tx_storage);
             (c.tx_ended, c.tx_error) = (p.tx_ended, p.tx_error);
+            c.stall = std::mem::replace(&mut p.stall, Nanos::MAX);
             if let Port::Task(reader) = to {
                 self.task(reader).source = Port::Task(child);
             }
             (p.sink, p.tx_ended) = (Port::Nothing, true);
+        }
+        if let (Source::Parent, Port::Task(former)) = (source, p.sink) {
+            let reader = self.task(former);
+            (reader.source, reader.rx_ended) = (Port::Nothing, true);
+            self.wake(former, world.now);
+        }
+        if let (Sink::Parent, Port::Task(former)) = (sink, p.source) {
+            let writer = self.task(former);
+            (writer.sink, writer.tx_ended) = (Port::Nothing, true);
+            self.wake(former, world.now);
         }
         if source == Source::Parent {
             (p.sink, p.tx_ended, p.tx_error) = (Port::Task(child), false, 0);
@@ -350,12 +370,12 @@ impl Process {
         p.outcome = Outcome::Task(child);
     }
 
-    /// Serves [`Wait::Join`].
-    fn join(&mut self, world: &mut World, span: Span) {
-        let Request::Join(child) = self.task(span).request else { return };
+    /// Serves [`Wait::Join`]; true if the child is gone then.
+    fn join(&mut self, world: &mut World, span: Span) -> bool {
+        let Request::Join(child) = self.task(span).request else { return false };
         let c = self.task(child);
         if c.wait != Wait::Ended || !(c.tx.is_empty() || c.is_output_over()) {
-            return;
+            return false;
         }
         // What it wrote last may have failed after it ended.
         let lost = matches!(c.sink, Port::Descriptor(_)) && !c.tx.is_empty();
@@ -364,10 +384,11 @@ impl Process {
         self.task(span).request = Request::None;
         self.task(span).outcome = outcome;
         self.wake(span, world.now);
+        true
     }
 
-    /// A task has ended, or sent its last bytes: wakes who waits for that.
-    pub fn wake_joiner(&mut self, world: &mut World, ended: Span) {
+    /// A task has ended, or sent its last bytes: wakes who waits for that. True if the task is gone then.
+    pub fn wake_joiner(&mut self, world: &mut World, ended: Span) -> bool {
         let mut span = self.first();
         while !span.is_empty() {
             let task = self.task(span);
@@ -376,10 +397,12 @@ impl Process {
             }
             span = task.next;
         }
+        false
     }
 
     /// Takes an ended task out of the micro-process and frees its memory.
     fn remove_task(&mut self, world: &mut World, gone: Span) {
+        self.removed = true;
         let mut previous = Span::EMPTY;
         let mut span = self.first();
         while !span.is_empty() {
@@ -426,7 +449,8 @@ impl Process {
         let mut span = self.first();
         while !span.is_empty() {
             let task = self.task(span);
-            if task.rx.capacity() > RING as usize && task.rx.is_empty() {
+            let wanted = task.wait == Wait::Received && task.need > RING;
+            if task.rx.capacity() > RING as usize && task.rx.is_empty() && !wanted {
                 world.shrink(&mut task.rx, &mut task.rx_storage, RING);
             }
             if task.tx.capacity() > RING as usize && task.tx.is_empty() {

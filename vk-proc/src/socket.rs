@@ -14,6 +14,10 @@ const BACKLOG: i32 = 4096;
 /// # Errors
 /// Those of socket(2) and bind(2): `AddrInUse` above all.
 pub fn listen(address: SocketAddr, workers: usize) -> io::Result<(SocketAddr, Vec<OwnedFd>)> {
+    if workers > 1 && address.port() != 0 {
+        // A group would take in a group that somebody else of this user listens with already.
+        bind(address, false)?;
+    }
     let first = bind(address, workers > 1)?;
     let bound = first.local_addr()?.as_socket().expect("a TCP socket has an internet address");
     let mut sockets = vec![OwnedFd::from(first)];

@@ -256,7 +256,7 @@ impl<B: Backend> Worker<B> {
                 self.signalled();
                 continue;
             }
-            let Some(known) = self.descriptors.get(from_token(event.token)) else { continue };
+            let Some(known) = self.descriptors.find(from_token(event.token)) else { continue };
             known.readable |= event.readable || event.closed || event.error;
             known.writable |= event.writable || event.error;
             known.closed |= event.closed || event.error;

@@ -18,7 +18,7 @@ const GUARDS: [Guard; 4] = [Guard::Strict, Guard::Epoch(2), Guard::Epoch(1024), 
 
 fn worker(sim: &Sim, guard: Guard, max_procs: u32) -> Worker<Sim> {
     let board = Box::leak(Box::new(Board::new(1).unwrap()));
-    let config = Config { heaps: max_procs, heap_size: 8192, pool_blocks: 64, guard };
+    let config = Config { heaps: max_procs, heap_size: 4096, pool_blocks: 64, guard };
     let settings = Settings { max_procs, board: (board, 0) };
     Worker::new(Arena::new(&config).unwrap(), sim.clone(), None, settings).unwrap()
 }
@@ -535,4 +535,119 @@ fn a_drain_ends_what_is_idle_and_waits_for_what_is_at_work() {
     assert_eq!(busy.recv(), b"one\ntwo\n");
     assert_eq!(stuck.recv(), b"one\n");
     assert!(idle.ended() && stuck.ended());
+}
+
+/// The child's record lies in a lent block, for the page is full; it is freed while the parent joins it.
+#[vk::coroutine]
+fn crowded(io: &mut Io) -> io::Result<()> {
+    let mut child: Child = io.spawn::<letter>((7,), Source::Nothing, Sink::Inherit)?;
+    io.join(&mut child)
+}
+
+#[vk::coroutine]
+fn letter(io: &mut Io, n: u8) -> io::Result<()> {
+    let room: [u8; 1500] = [n; 1500];
+    io.yield_now()?;
+    io.write_all(&room)
+}
+
+#[test]
+fn a_child_that_is_joined_while_its_bytes_leave_is_not_touched_again() {
+    assert_eq!(answer::<crowded>(b""), vec![7; 1500]);
+}
+
+#[vk::coroutine]
+fn numbered<const N: u8>(io: &mut Io) -> io::Result<()> {
+    let n: u8 = N;
+    write!(io, "{n}")
+}
+
+#[vk::coroutine]
+fn two_of_a_name(io: &mut Io) -> io::Result<()> {
+    let mut one: Child = io.spawn::<numbered<1>>((), Source::Nothing, Sink::Parent)?;
+    io.forward(u64::MAX)?;
+    let mut two: Child = io.spawn::<numbered<2>>((), Source::Nothing, Sink::Parent)?;
+    io.forward(u64::MAX)?;
+    io.join(&mut one)?;
+    io.join(&mut two)
+}
+
+/// One name, two coroutines; and the first child, not joined yet, has no say in what comes from the second.
+#[test]
+fn generic_coroutines_are_told_apart() {
+    assert_eq!(answer::<two_of_a_name>(b""), b"12");
+}
+
+#[vk::coroutine]
+fn large_fill(io: &mut Io) -> io::Result<()> {
+    let mut child: Child = io.spawn::<filling>((), Source::Parent, Sink::Inherit)?;
+    io.yield_now()?;
+    io.forward(u64::MAX)?;
+    io.shutdown()?;
+    io.join(&mut child)
+}
+
+#[vk::coroutine]
+fn filling(io: &mut Io) -> io::Result<()> {
+    let there: usize = io.fill(4096)?;
+    let enough: bool = there >= 4096;
+    write!(io, "{enough}")
+}
+
+/// The ring that a fill has grown stays large while it waits, though it is empty.
+#[test]
+fn a_large_fill_works_on_a_pipe() {
+    let sim = Sim::new(1, Faults::NONE);
+    let mut worker = worker(&sim, Guard::Strict, 4);
+    let (stream, peer) = sim.stream();
+    worker.start_on(Entry::handler::<large_fill>(), stream, stream).unwrap();
+    settle(&mut worker);
+    peer.send(&[7; 5000]);
+    peer.shutdown();
+    settle(&mut worker);
+    assert_eq!(peer.recv(), b"true");
+}
+
+#[vk::coroutine]
+fn said_before(io: &mut Io) -> io::Result<()> {
+    io.write_all(b"for the client;")?;
+    let mut child: Child = io.spawn::<swallow>((), Source::Parent, Sink::Nothing)?;
+    io.write_all(b"for the child")?;
+    io.shutdown()?;
+    io.join(&mut child)
+}
+
+#[vk::coroutine]
+fn swallow(io: &mut Io) -> io::Result<()> {
+    let there: usize = io.fill(100)?;
+    assert_eq!(there, b"for the child".len());
+    Ok(())
+}
+
+#[test]
+fn what_was_written_before_a_spawn_goes_where_it_was_meant_for() {
+    assert_eq!(answer::<said_before>(b""), b"for the client;");
+}
+
+#[vk::coroutine]
+fn chatty(io: &mut Io) -> io::Result<()> {
+    let block: [u8; 4000] = [b'.'; 4000];
+    for n in 0..5u8 {
+        let _n: u8 = n;
+        io.write_all(&block)?;
+    }
+    let mut byte: [u8; 1] = [0];
+    io.read_exact(&mut byte)
+}
+
+/// A client that doesn't read what was written costs a timer, and not a core.
+#[test]
+fn a_client_that_never_reads_is_left_alone() {
+    let sim = Sim::new(1, Faults::NONE);
+    let mut worker = worker(&sim, Guard::Strict, 4);
+    let (stream, _peer) = sim.stream();
+    worker.start_on(Entry::handler::<chatty>(), stream, stream).unwrap();
+    settle(&mut worker);
+    assert_eq!(worker.stats().live, 1, "it waits for input");
+    assert!(worker.stats().dispatches < 20, "{:?}", worker.stats());
 }

@@ -145,8 +145,8 @@ fn command(app: &App) -> Command {
 
 /// `ADDR:PORT`, where the address may be a name.
 fn address(text: &str) -> Result<SocketAddr, String> {
-    let mut found = text.to_socket_addrs().map_err(|error| error.to_string())?;
-    found.next().ok_or_else(|| "no address of that name".into())
+    let found = text.to_socket_addrs().map_err(|error| error.to_string())?;
+    found.min_by_key(SocketAddr::is_ipv6).ok_or_else(|| "no address of that name".into())
 }
 
 /// A number of bytes: `8192`, `8k`, `1m`.

@@ -4,7 +4,6 @@
 //! - `POST` or `PUT /echo` is answered with the body of the request, of any size.
 //! - Anything else is answered with what was asked: `METHOD SP target LF body`.
 
-use std::io::Write;
 use vk::prelude::*;
 use vk_http::{self as http, Request};
 
@@ -40,15 +39,14 @@ fn echo(io: &mut Io, request: &mut Request) -> io::Result<()> {
 #[vk::coroutine]
 fn describe(io: &mut Io, request: &mut Request) -> io::Result<()> {
     http::read_whole_body(io, request, LIMIT)?;
-    let length: usize = request.method().len() + 1 + request.target().len() + 1 + request.body.len();
-    let mut text: HeapBytes = io.alloc(length)?;
-    {
-        let mut rest = &mut text[..];
-        write!(rest, "{} {}\n", request.method(), request.target())?;
-        rest.write_all(&request.body)?;
-    }
-    http::respond(io, request, 200, "text/plain", &text)?;
-    io.free(&mut text)
+    let length: usize = request.method().len() + request.target().len() + request.body.len() + 2;
+    http::begin(io, request, 200, "text/plain", Some(length as u64))?;
+    http::write(io, request, request.method().as_bytes())?;
+    http::write(io, request, b" ")?;
+    http::write(io, request, request.target().as_bytes())?;
+    http::write(io, request, b"\n")?;
+    http::write(io, request, &request.body)?;
+    http::end(io, request)
 }
 
 vk_app! {

@@ -23,7 +23,7 @@ fn pump(io: &mut Io) -> io::Result<()> {
 /// The address on the command line.
 fn address() -> io::Result<SocketAddr> {
     let found = match vk::args() {
-        [address] => address.to_socket_addrs().map(|mut found| found.next()),
+        [address] => address.to_socket_addrs().map(|found| found.min_by_key(SocketAddr::is_ipv6)),
         _ => Ok(None),
     };
     let usage = || io::Error::new(io::ErrorKind::InvalidInput, "give one argument: HOST:PORT");

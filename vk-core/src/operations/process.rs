@@ -50,8 +50,8 @@ impl Io {
     /// A micro-process ends when the coroutine that it began with does.
     ///
     /// # Errors
-    /// `OutOfMemory` if the micro-heap has no room for the coroutine; `NotConnected` for a descriptor that
-    /// is closed, or not this micro-process's.
+    /// `OutOfMemory` if the micro-heap has no room for the coroutine; `TimedOut` after the deadline. A
+    /// descriptor that is closed, or another micro-process's, is an error (`EBADF`) when the child uses it.
     pub fn spawn<C>(&mut self, args: C::Args, source: Source, sink: Sink) -> Poll<io::Result<Child>>
     where
         C: Coroutine<Output = io::Result<()>>,
@@ -60,6 +60,11 @@ impl Io {
             Some(Ok(Outcome::Task(child))) => Ready(Ok(Child(child))),
             Some(Err(error)) => Ready(Err(error)),
             Some(Ok(other)) => unreachable!("a task was asked for, and {other:?} came of it"),
+            // What was written before is for the former sink.
+            None if source == Source::Parent && sink != Sink::Inherit && self.has_unsent() => {
+                self.wait(Wait::Flushed)
+            }
+            None if self.is_late() => Ready(Err(io::ErrorKind::TimedOut.into())),
             None => {
                 let entry = Entry::of::<C>();
                 let Some(frame) = self.new_frame::<C>(args) else {

@@ -67,26 +67,19 @@ impl Io {
     /// # Errors
     /// As [`write`](Io::write); `BrokenPipe` if the reader ended without acknowledging.
     pub fn hangup(&mut self) -> Poll<io::Result<()>> {
-        match self.task().tx_mark {
-            Mark::None => {
-                if let Some(error) = self.task().send_error() {
-                    return Ready(Err(error));
-                }
-                self.task().tx_mark = Mark::Here;
-                self.wait(Wait::Hangup)
-            }
-            Mark::Here => match self.task().send_error() {
-                Some(error) => {
-                    self.task().tx_mark = Mark::None;
-                    Ready(Err(error))
-                }
-                None => self.wait(Wait::Hangup),
-            },
-            Mark::Acknowledged => {
-                self.task().tx_mark = Mark::None;
-                Ready(Ok(()))
-            }
+        let mark = std::mem::replace(&mut self.task().tx_mark, Mark::None);
+        if mark == Mark::Acknowledged {
+            return Ready(Ok(()));
         }
+        if let Some(error) = self.task().send_error() {
+            return Ready(Err(error));
+        }
+        let waiting = self.wait(Wait::Hangup);
+        if waiting.is_pending() {
+            // After a deadline it stays `None`: a late acknowledgement is nobody's.
+            self.task().tx_mark = if mark == Mark::None { Mark::Here } else { mark };
+        }
+        waiting
     }
 
     /// Sends what is unsent and ends the sending side: the other end reads the end of the stream. Receiving
