@@ -16,7 +16,8 @@ use proc_macro::TokenStream;
 /// values made from them. Which methods and functions are pure is told by their names: views as `len`, `get`,
 /// `as_bytes`, `path`; makers as `Type::new` and `Type::from_…`. **One of your own types that has such a name must be
 /// pure**: a `Type::new` that draws from a counter would draw again at each resume. Bind its value first:
-/// `let id: Id = Id::new();`.
+/// `let id: Id = Id::new();`. A cell's `get()` is accepted as an argument by value, of which the callee takes its copy at
+/// the start, and refused elsewhere.
 ///
 /// A `move` closure takes copies, as ever; a type that isn't `Copy` can't be moved out of the frame.
 ///

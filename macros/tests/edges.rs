@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::cell::Cell;
 use std::time::Duration;
 use support::{Comparable, Fine, check, checks, digit, say};
 use vk::{Io, Plain};
@@ -331,7 +332,48 @@ fn tables(io: &mut Io) -> Fine<[u32; 3]> {
     Ok(table.cells)
 }
 
+/// A cell is read where nothing blocks, in what is taken apart, and by value: the callee has its copy.
+#[vk::coroutine]
+fn count(io: &mut Io, turn: &Cell<u32>) -> Fine<u32> {
+    match turn.get() {
+        0 => say(io, "none")?,
+        _ => say(io, "some")?,
+    }
+    if turn.get() == 0 && advance(io, turn, turn.get() as u64, Some(turn.get()))? {
+        say(io, "advanced")?;
+    }
+    Ok(turn.get())
+}
+
+#[vk::coroutine]
+fn advance(io: &mut Io, turn: &Cell<u32>, before: u64, other: Option<u32>) -> Fine<bool> {
+    turn.set(turn.get() + 1);
+    io.flush().kind()?;
+    let more: u32 = digit(io)?;
+    turn.set(turn.get() + more);
+    Ok(before == 0 && other == Some(0))
+}
+
+#[derive(Clone, Copy, Plain)]
+struct Turn(u32);
+
+impl Turn {
+    fn as_mut(&mut self) -> &Cell<u32> {
+        Cell::from_mut(&mut self.0)
+    }
+}
+
+#[vk::coroutine]
+fn cells(io: &mut Io) -> Fine<(u32, [u8; 3])> {
+    let mut turn: Turn = Turn(0);
+    count(io, turn.as_mut())?;
+    let mut bytes: [u8; 3] = [0; 3];
+    io.read_exact(&mut bytes.as_mut_slice()[1..]).kind()?;
+    Ok((turn.0, bytes))
+}
+
 checks! {
+    in_cells: cells() on "4ab" => Ok((5, [0, b'a', b'b'])), "none\nadvanced\n";
     names: taken(1, 2, 3, 40) on "123" => Ok(2 + 13 + 3 + 43 + 40), "index\nindex\nrun\n";
     lifetimes_refuse_nothing: cursors() on "1239" => Ok(1 + 101 + 2 + 201 + 14), "open\n";
     nested_loop: nested() on "12340" => Ok(1000 + 120), "third\n";

@@ -94,6 +94,31 @@ pub trait Coroutine: Sized + 'static {
     fn resume(&mut self, io: &mut Io) -> Poll<Self::Output>;
 }
 
+/// What a `for` that blocks goes over, beside ranges: the elements of a slice, which are found again by their index.
+#[diagnostic::on_unimplemented(
+    message = "a `for` with blocking calls in its body can't go over `{Self}`",
+    label = "neither a slice nor an array by reference",
+    note = "its elements are found again by their index after each blocking call: go over a range, a slice or an \
+            array by reference, or use `while let`, with a position in a variable"
+)]
+pub trait Elements: sealed::Elements + Iterator {}
+
+impl<T> Elements for std::slice::Iter<'_, T> {}
+impl<T> Elements for std::slice::IterMut<'_, T> {}
+
+mod sealed {
+    /// Nobody else's iterators.
+    pub trait Elements {}
+    impl<T> Elements for std::slice::Iter<'_, T> {}
+    impl<T> Elements for std::slice::IterMut<'_, T> {}
+}
+
+/// The element at `index`; `None` after the last.
+#[inline(always)]
+pub fn nth<S: IntoIterator<IntoIter: Elements>>(slice: S, index: usize) -> Option<S::Item> {
+    slice.into_iter().nth(index)
+}
+
 /// Finds the frame of a method that is a coroutine, by the FNV-1a hash (64 bits) of the method's name.
 pub trait Method<const NAME: u64> {
     /// The method's frame.

@@ -167,6 +167,8 @@ pub struct Task {
     pub progress: u64,
     /// When blocking operations begin to fail.
     pub deadline: Nanos,
+    /// The deadline that the callers of the coroutine under way have set.
+    pub outer_deadline: Nanos,
     /// When [`Wait::Wake`] ends.
     pub wake: Nanos,
     /// When the sink counts as stalled, if it takes no byte until then.
@@ -224,6 +226,7 @@ impl Task {
             need: 0,
             progress: 0,
             deadline: NEVER,
+            outer_deadline: NEVER,
             wake: NEVER,
             stall: NEVER,
             rx_error: 0,

@@ -434,6 +434,39 @@ fn deadlines_and_sleeps_come_in_virtual_time() {
 }
 
 #[vk::coroutine]
+fn extending(io: &mut Io) -> io::Result<()> {
+    for n in 0..5u8 {
+        let _n: u8 = n;
+        io.deadline(Duration::from_secs(2))?;
+        io.sleep(Duration::from_millis(1500))?;
+        let nested: bool = limited(io).is_err();
+        assert!(nested);
+        io.write_all(b"x")?;
+    }
+    Ok(())
+}
+
+#[vk::coroutine]
+fn bounded(io: &mut Io) -> io::Result<()> {
+    io.deadline(Duration::from_secs(5))?;
+    let kind: Option<io::ErrorKind> = extending(io).err().map(|error| error.kind());
+    io.deadline(Duration::from_secs(60))?;
+    write!(io, "{kind:?}")
+}
+
+/// A further call moves a coroutine's own limit on, whatever it called in between, but not beyond its
+/// caller's.
+#[test]
+fn a_deadline_is_replaced_within_the_callers() {
+    let sim = Sim::new(1, Faults::NONE);
+    let mut worker = worker(&sim, Guard::Strict, 4);
+    let (stream, peer) = sim.stream();
+    worker.start_on(Entry::handler::<bounded>(), stream, stream).unwrap();
+    settle(&mut worker);
+    assert_eq!(peer.recv(), b"xxSome(TimedOut)");
+}
+
+#[vk::coroutine]
 fn memory(io: &mut Io) -> io::Result<()> {
     let mut small: HeapBytes = io.alloc(100)?;
     let mut large: HeapBytes = io.alloc(200_000)?;

@@ -24,7 +24,7 @@ use crate::graph::{Block, BlockId, Code, Edge, Graph, Mark, Terminator, Variable
 use crate::lower::hash;
 use crate::rewrite::get_slot;
 use crate::signature::{Parameter, Passing, Receiver, Signature};
-use crate::tokens::hidden;
+use crate::tokens::{headed, hidden};
 use proc_macro2::{Literal, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use std::collections::BTreeSet;
@@ -356,7 +356,8 @@ impl<'a> Parts<'a> {
     /// The blocks.
     fn machine(&self) -> TokenStream {
         let name = &self.graph.name;
-        let (frame, pc, run) = (hidden("frame"), hidden("pc"), lifetime("'run"));
+        let (frame, pc) = (hidden("frame"), hidden("pc"));
+        let (run, blocks) = (lifetime("'run"), lifetime("'blocks"));
         let entered = self.entered();
         let labels: BTreeSet<BlockId> = self.forward().union(&entered).copied().collect();
         let arms = entered.iter().map(|id| {
@@ -387,7 +388,11 @@ impl<'a> Parts<'a> {
             let mut #pc = #frame.pc;
             #frame.pc = ::vk::rt::DONE;
             #run: loop {
-                #all
+                // A `break` or `continue` out of a macro of the user's, whose loop is gone, is an error in here
+                // (E0695); it would be one of this loop otherwise.
+                #blocks: {
+                    #all
+                }
             }
         }
     }
@@ -447,7 +452,7 @@ impl<'a> Parts<'a> {
             Terminator::Goto(to) => end(*to),
             Terminator::Return => None,
             Terminator::Branch { condition, then, otherwise } => {
-                let (then, otherwise) = (edge(then), edge(otherwise));
+                let (condition, then, otherwise) = (headed(condition), edge(then), edge(otherwise));
                 Some(quote!(if #condition #then else #otherwise;))
             }
             Terminator::Match { scrutinee, arms } => {
@@ -455,6 +460,7 @@ impl<'a> Parts<'a> {
                     let (pattern, edge) = (&arm.pattern, edge(&arm.edge));
                     quote!(#pattern => #edge)
                 });
+                let scrutinee = headed(scrutinee);
                 Some(quote!(match #scrutinee { #(#arms)* };))
             }
         };

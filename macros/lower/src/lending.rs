@@ -210,7 +210,7 @@ impl<'ast> Visit<'ast> for Reads {
 }
 
 /// `Some`, `Source::Descriptor`.
-fn is_constructor(func: &Expr) -> bool {
+pub fn is_constructor(func: &Expr) -> bool {
     matches!(bare(func), Expr::Path(path) if path.path.segments.last().is_some_and(|last| is_camel(&last.ident)))
 }
 

@@ -102,7 +102,7 @@ impl Lowerer<'_> {
         let entry = self.new_block();
         self.start(entry);
         sets_deadline(body, &self.blocking).then(|| {
-            let id = self.variable(hidden("outer_deadline"), parse_quote!(u64), false);
+            let id = self.variable(hidden("outer_deadline"), parse_quote!([u64; 2]), false);
             let (frame, field, io) =
                 (hidden("frame"), self.variables[id.0].field.clone(), self.signature.io());
             let mut code = Code::new(quote!(#frame.#field.write(#io.deadline_mark());));

@@ -2,7 +2,7 @@
 //! everything up to and including the call's arguments must be a place, a literal or a pure view of one.
 
 use crate::blocking::{Blocking, arguments, bare, is_camel};
-use crate::lending::{Access, call_arguments, conflict, lent, overlapping, places};
+use crate::lending::{Access, call_arguments, conflict, is_constructor, lent, overlapping, places};
 use crate::refusal::{Refusal, Refusals, excerpt};
 use crate::tokens;
 use std::collections::BTreeSet;
@@ -67,6 +67,7 @@ pub fn offender(expr: &Expr) -> Option<&Expr> {
             .or_else(|| e.rest.as_deref().and_then(offender)),
         Expr::Let(e) => offender(&e.expr),
         Expr::Call(e) if is_pure_path(&e.func) => e.args.iter().find_map(offender),
+        Expr::MethodCall(e) if is_cell_get(expr) => offender(&e.receiver).or(Some(expr)),
         Expr::MethodCall(e) if VIEWS.contains(&e.method.to_string().as_str()) => {
             offender(&e.receiver).or_else(|| e.args.iter().find_map(offender))
         }
@@ -81,16 +82,44 @@ pub fn offender(expr: &Expr) -> Option<&Expr> {
     }
 }
 
+/// As [`offender`], for an argument by value of a coroutine: it takes its copy at the start, so it is no matter what a
+/// cell has in it later.
+fn offending_argument(arg: &Expr) -> Option<&Expr> {
+    match bare(arg) {
+        Expr::Field(e) => offending_argument(&e.base),
+        Expr::Cast(e) => offending_argument(&e.expr),
+        Expr::Tuple(e) => e.elems.iter().find_map(offending_argument),
+        Expr::Call(e) if is_constructor(&e.func) => e.args.iter().find_map(offending_argument),
+        Expr::MethodCall(e) if is_cell_get(bare(arg)) => offender(&e.receiver),
+        arg => offender(arg),
+    }
+}
+
+/// `state.at.get()`: of a `Cell`, which may be set through any reference to it.
+fn is_cell_get(expr: &Expr) -> bool {
+    matches!(expr, Expr::MethodCall(e) if e.method == "get" && e.args.is_empty())
+}
+
 /// Whether a `&mut` to `expr` means the same at each evaluation, and not a new temporary.
 pub fn is_place(expr: &Expr) -> bool {
     match bare(expr) {
         Expr::Path(path) => path.path.segments.last().is_some_and(|last| !is_camel(&last.ident)),
-        Expr::Field(e) => is_place(&e.base),
-        Expr::Index(e) => is_place(&e.expr),
-        Expr::Unary(e) => matches!(e.op, UnOp::Deref(_)),
-        Expr::MethodCall(e) => is_place(&e.receiver),
+        Expr::Field(e) => is_part(&e.base),
+        Expr::Index(e) => is_part(&e.expr),
+        Expr::Unary(e) => matches!(e.op, UnOp::Deref(_)) && is_part(&e.expr),
         Expr::Array(e) => e.elems.is_empty(),
         _ => false,
+    }
+}
+
+/// Whether `expr` is a place, or a `&mut` to one by a method's name: `words.as_mut_slice()` of `words.as_mut_slice()[i]`.
+fn is_part(expr: &Expr) -> bool {
+    match bare(expr) {
+        Expr::MethodCall(e) => {
+            matches!(e.method.to_string().as_str(), "as_mut" | "as_mut_slice" | "get_mut")
+                && is_part(&e.receiver)
+        }
+        expr => is_place(expr),
     }
 }
 
@@ -257,7 +286,12 @@ impl Scan<'_> {
             if self.blocking.expr(arg) {
                 return refused(arg, Refusal::NestedCall);
             }
-            if let Some(found) = offender(arg) {
+            let found = match call {
+                // What is written is formatted anew at each resume.
+                Expr::Macro(_) => offender(arg),
+                _ => offending_argument(arg),
+            };
+            if let Some(found) = found {
                 let text = excerpt(found);
                 let temporary = matches!(found, Expr::Reference(_));
                 let refusal =

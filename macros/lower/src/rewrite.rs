@@ -419,7 +419,7 @@ impl VisitMut for Rewriter<'_> {
             }
             Expr::Try(e) if self.closures == 0 && self.context.is_option => {
                 self.visit_expr_mut(&mut e.expr);
-                let (inner, value) = (&e.expr, hidden("value"));
+                let (inner, value) = (tokens::headed(&e.expr), hidden("value"));
                 let span = Span::mixed_site().located_at(e.question_token.span);
                 *expr = Expr::Verbatim(quote_spanned! {span=>
                     (match #inner {

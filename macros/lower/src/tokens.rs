@@ -1,11 +1,21 @@
 //! Reading and changing raw tokens: the arguments of macros, which have no syntax tree.
 
-use proc_macro2::{Group, Ident, Spacing, Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Ident, Spacing, Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote};
 use syn::Macro;
 
 /// An identifier of generated code, invisible to the user's code.
 pub fn hidden(name: &str) -> Ident {
     Ident::new(name, Span::mixed_site())
+}
+
+/// `head`, fit to stand between `match` or `if` and its block: in parentheses where the braces of a struct
+/// literal would be taken for that block.
+pub fn headed(head: impl ToTokens) -> TokenStream {
+    let head = head.into_token_stream();
+    let is_brace = |tree: TokenTree| matches!(tree, TokenTree::Group(g) if g.delimiter() == Delimiter::Brace);
+    let is_let = matches!(head.clone().into_iter().next(), Some(TokenTree::Ident(first)) if first == "let");
+    if is_let || !head.clone().into_iter().any(is_brace) { head } else { quote!((#head)) }
 }
 
 /// The beginning of names that only generated code may have.
@@ -145,5 +155,16 @@ mod tests {
             None
         });
         assert_eq!(count, 2, "`io =` not first, and the range's end");
+    }
+
+    #[test]
+    fn a_struct_literal_does_not_swallow_the_block() {
+        for (head, expected) in [
+            (quote!(Point { x: 1 }.length()), quote!((Point { x: 1 }.length()))),
+            (quote!(f({ 1 })), quote!(f({ 1 }))),
+            (quote!(let Some(x) = { y }), quote!(let Some(x) = { y })),
+        ] {
+            assert_eq!(headed(head).to_string(), expected.to_string());
+        }
     }
 }

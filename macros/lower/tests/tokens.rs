@@ -3,6 +3,7 @@
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 use quote::ToTokens;
 use std::str::FromStr;
 use syn::Item;
@@ -175,8 +176,19 @@ fn seeds_are_lowered() {
     assert!(seeds().iter().filter(lowered).count() >= 20);
 }
 
+/// The same cases each time; `PROPTEST_RNG_SEED` and `PROPTEST_CASES` ask for others, and more.
+fn config() -> ProptestConfig {
+    let given = ProptestConfig::default();
+    let rng_seed = match given.rng_seed {
+        RngSeed::Random => RngSeed::Fixed(1),
+        fixed => fixed,
+    };
+    let cases = given.cases.max(3000);
+    ProptestConfig { cases, rng_seed, failure_persistence: None, ..given }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn changed_sources(seed in any::<prop::sample::Index>(), changes in prop::collection::vec(any::<Change>(), 1..6)) {

@@ -33,20 +33,25 @@ impl Io {
     pub fn deadline(&mut self, limit: Duration) -> Poll<io::Result<()>> {
         let at = after(self.world().now, limit);
         let task = self.task();
-        task.deadline = at.min(task.deadline);
+        task.deadline = at.min(task.outer_deadline);
         Ready(Ok(()))
     }
 
-    /// The deadline in force, for a coroutine that is about to set its own.
+    /// What a coroutine that sets deadlines keeps from its beginning to its end: the deadline in force, which
+    /// its own can't exceed, and its caller's bound of the same kind.
     #[doc(hidden)]
-    pub fn deadline_mark(&mut self) -> Nanos {
-        self.task().deadline
+    pub fn deadline_mark(&mut self) -> [Nanos; 2] {
+        let task = self.task();
+        let mark = [task.deadline, task.outer_deadline];
+        task.outer_deadline = task.deadline;
+        mark
     }
 
     /// Puts the caller's deadline back in force.
     #[doc(hidden)]
-    pub fn deadline_restore(&mut self, mark: Nanos) {
-        self.task().deadline = mark;
+    pub fn deadline_restore(&mut self, mark: [Nanos; 2]) {
+        let task = self.task();
+        [task.deadline, task.outer_deadline] = mark;
     }
 
     /// Lets everybody else of the micro-process who can run do so first.

@@ -142,8 +142,8 @@ impl Lowerer<'_> {
         self.emit_value(Code::new(quote!(0)), &Dest::Let(index));
         let slice = self.code(&e.expr, None);
         let (name, tokens) = (hidden("index"), &slice.tokens);
-        let nth =
-            quote!(::core::iter::Iterator::nth(&mut ::core::iter::IntoIterator::into_iter(#tokens), *#name));
+        // Its bound tells slices from what else has the look of one: an iterator would be advanced each time.
+        let nth = quote!(::vk::rt::nth(#tokens, *#name));
         let mut next = Code { reads: [index].into(), ..Code::new(nth) };
         next.append_effects(slice);
         self.over(e, next, None, Code::new(quote!(*#name += 1;)), dest);

@@ -109,12 +109,12 @@ impl Io {
     }
 
     /// The deadline in force.
-    pub fn deadline_mark(&mut self) -> u64 {
-        self.deadline
+    pub fn deadline_mark(&mut self) -> [u64; 2] {
+        [self.deadline, 0]
     }
 
     /// Puts a deadline back.
-    pub fn deadline_restore(&mut self, mark: u64) {
+    pub fn deadline_restore(&mut self, [mark, _]: [u64; 2]) {
         self.deadline = mark;
     }
 }

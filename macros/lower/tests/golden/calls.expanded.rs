@@ -8,7 +8,7 @@ where
 {
     pc: u32,
     count: ::vk::rt::Slot<usize>,
-    outer_deadline: ::vk::rt::Slot<u64>,
+    outer_deadline: ::vk::rt::Slot<[u64; 2]>,
     range: ::vk::rt::Slot<::core::ops::Range<usize>>,
     place: ::vk::rt::Slot<usize>,
     value: ::vk::rt::Slot<u8>,
@@ -41,7 +41,7 @@ where
     #[inline]
     fn enter(&mut self) {
         ::vk::rt::plain::<usize>();
-        ::vk::rt::plain::<u64>();
+        ::vk::rt::plain::<[u64; 2]>();
         ::vk::rt::plain::<::core::ops::Range<usize>>();
         ::vk::rt::plain::<usize>();
         ::vk::rt::plain::<u8>();
@@ -79,93 +79,95 @@ where
         let mut pc = frame.pc;
         frame.pc = ::vk::rt::DONE;
         'run: loop {
-            'b6: {
-                'b5: {
-                    'b4: {
-                        'b2: {
-                            'b1: {
-                                match pc {
-                                    0 => {}
-                                    1 => break 'b1,
-                                    2 => break 'b2,
-                                    4 => break 'b4,
-                                    5 => break 'b5,
-                                    _ => ::vk::rt::resumed_after_end("numbers"),
+            'blocks: {
+                'b6: {
+                    'b5: {
+                        'b4: {
+                            'b2: {
+                                'b1: {
+                                    match pc {
+                                        0 => {}
+                                        1 => break 'b1,
+                                        2 => break 'b2,
+                                        4 => break 'b4,
+                                        5 => break 'b5,
+                                        _ => ::vk::rt::resumed_after_end("numbers"),
+                                    }
+                                    {
+                                        frame.outer_deadline.write(io.deadline_mark());
+                                    }
                                 }
                                 {
-                                    frame.outer_deadline.write(io.deadline_mark());
+                                    let count = unsafe { frame.count.get() };
+                                    (match io.deadline(Duration::from_secs(5)) {
+                                        ::vk::rt::Poll::Ready(value) => value,
+                                        ::vk::rt::Poll::Pending => {
+                                            frame.pc = 1;
+                                            return ::vk::rt::Poll::Pending;
+                                        }
+                                    })?;
+                                    let range = frame.range.write(0..(*count));
                                 }
                             }
                             {
-                                let count = unsafe { frame.count.get() };
-                                (match io.deadline(Duration::from_secs(5)) {
-                                    ::vk::rt::Poll::Ready(value) => value,
-                                    ::vk::rt::Poll::Pending => {
-                                        frame.pc = 1;
-                                        return ::vk::rt::Poll::Pending;
+                                let range = unsafe { frame.range.get() };
+                                match ::core::iter::Iterator::next(range) {
+                                    ::core::option::Option::Some(place) => {
+                                        let place = &*frame.place.write(place);
                                     }
-                                })?;
-                                let range = frame.range.write(0..(*count));
+                                    ::core::option::Option::None => {
+                                        break 'b6;
+                                    }
+                                };
+                            }
+                            {
+                                unsafe { frame.callee.first() }.enter();
                             }
                         }
                         {
-                            let range = unsafe { frame.range.get() };
-                            match ::core::iter::Iterator::next(range) {
-                                ::core::option::Option::Some(place) => {
-                                    let place = &*frame.place.write(place);
-                                }
-                                ::core::option::Option::None => {
-                                    break 'b6;
-                                }
-                            };
-                        }
-                        {
-                            unsafe { frame.callee.first() }.enter();
+                            let count = unsafe { frame.count.get() };
+                            let place = &*unsafe { frame.place.get() };
+                            let value = &*frame
+                                .value
+                                .write(
+                                    (match unsafe { frame.callee.first() }
+                                        .resume(io, &mut (*count))
+                                    {
+                                        ::vk::rt::Poll::Ready(value) => value,
+                                        ::vk::rt::Poll::Pending => {
+                                            frame.pc = 4;
+                                            return ::vk::rt::Poll::Pending;
+                                        }
+                                    })? + 1,
+                                );
+                            list[(*place)] = (*value).into();
                         }
                     }
                     {
                         let count = unsafe { frame.count.get() };
-                        let place = &*unsafe { frame.place.get() };
-                        let value = &*frame
-                            .value
-                            .write(
-                                (match unsafe { frame.callee.first() }
-                                    .resume(io, &mut (*count))
-                                {
-                                    ::vk::rt::Poll::Ready(value) => value,
-                                    ::vk::rt::Poll::Pending => {
-                                        frame.pc = 4;
-                                        return ::vk::rt::Poll::Pending;
-                                    }
-                                })? + 1,
-                            );
-                        list[(*place)] = (*value).into();
+                        let value = &*unsafe { frame.value.get() };
+                        (match io
+                            .write_fmt(
+                                ::core::format_args!(
+                                    "{value} of {count}\n", count = (* count), value = (* value)
+                                ),
+                            )
+                        {
+                            ::vk::rt::Poll::Ready(value) => value,
+                            ::vk::rt::Poll::Pending => {
+                                frame.pc = 5;
+                                return ::vk::rt::Poll::Pending;
+                            }
+                        })?;
+                        {
+                            pc = 2;
+                            continue 'run;
+                        };
                     }
                 }
                 {
-                    let count = unsafe { frame.count.get() };
-                    let value = &*unsafe { frame.value.get() };
-                    (match io
-                        .write_fmt(
-                            ::core::format_args!(
-                                "{value} of {count}\n", count = (* count), value = (* value)
-                            ),
-                        )
-                    {
-                        ::vk::rt::Poll::Ready(value) => value,
-                        ::vk::rt::Poll::Pending => {
-                            frame.pc = 5;
-                            return ::vk::rt::Poll::Pending;
-                        }
-                    })?;
-                    {
-                        pc = 2;
-                        continue 'run;
-                    };
+                    return ::vk::rt::Poll::Ready(Ok(list));
                 }
-            }
-            {
-                return ::vk::rt::Poll::Ready(Ok(list));
             }
         }
     }
@@ -213,62 +215,64 @@ impl<const N: usize> Session<N> {
         let mut pc = frame.pc;
         frame.pc = ::vk::rt::DONE;
         'run: loop {
-            'b2: {
-                'b1: {
-                    match pc {
-                        0 => {}
-                        1 => break 'b1,
-                        2 => break 'b2,
-                        _ => ::vk::rt::resumed_after_end("__Session_handle"),
+            'blocks: {
+                'b2: {
+                    'b1: {
+                        match pc {
+                            0 => {}
+                            1 => break 'b1,
+                            2 => break 'b2,
+                            _ => ::vk::rt::resumed_after_end("__Session_handle"),
+                        }
+                        {
+                            unsafe { frame.callee.first() }.enter();
+                        }
                     }
                     {
-                        unsafe { frame.callee.first() }.enter();
+                        let request = &*frame
+                            .request
+                            .write(
+                                (match (match self.read(io, unsafe { frame.callee.first() })
+                                {
+                                    ::vk::rt::Poll::Ready(value) => value,
+                                    ::vk::rt::Poll::Pending => {
+                                        frame.pc = 1;
+                                        return ::vk::rt::Poll::Pending;
+                                    }
+                                }) {
+                                    ::core::option::Option::Some(value) => value,
+                                    ::core::option::Option::None => {
+                                        return ::vk::rt::Poll::Ready(::core::option::Option::None);
+                                    }
+                                }),
+                            );
+                        self.lines += 1;
+                        unsafe { frame.callee.rest().first() }.enter();
                     }
                 }
                 {
-                    let request = &*frame
-                        .request
-                        .write(
-                            (match (match self.read(io, unsafe { frame.callee.first() })
-                            {
-                                ::vk::rt::Poll::Ready(value) => value,
-                                ::vk::rt::Poll::Pending => {
-                                    frame.pc = 1;
-                                    return ::vk::rt::Poll::Pending;
-                                }
-                            }) {
-                                ::core::option::Option::Some(value) => value,
-                                ::core::option::Option::None => {
-                                    return ::vk::rt::Poll::Ready(::core::option::Option::None);
-                                }
-                            }),
-                        );
-                    self.lines += 1;
-                    unsafe { frame.callee.rest().first() }.enter();
-                }
-            }
-            {
-                let limit = &*unsafe { frame.limit.get() };
-                let request = &*unsafe { frame.request.get() };
-                if self.lines > (*limit)
-                    || !(match (match (*request)
-                        .more(io, unsafe { frame.callee.rest().first() })
+                    let limit = &*unsafe { frame.limit.get() };
+                    let request = &*unsafe { frame.request.get() };
+                    if self.lines > (*limit)
+                        || !(match (match (*request)
+                            .more(io, unsafe { frame.callee.rest().first() })
+                        {
+                            ::vk::rt::Poll::Ready(value) => value,
+                            ::vk::rt::Poll::Pending => {
+                                frame.pc = 2;
+                                return ::vk::rt::Poll::Pending;
+                            }
+                        }) {
+                            ::core::option::Option::Some(value) => value,
+                            ::core::option::Option::None => {
+                                return ::vk::rt::Poll::Ready(::core::option::Option::None);
+                            }
+                        })
                     {
-                        ::vk::rt::Poll::Ready(value) => value,
-                        ::vk::rt::Poll::Pending => {
-                            frame.pc = 2;
-                            return ::vk::rt::Poll::Pending;
-                        }
-                    }) {
-                        ::core::option::Option::Some(value) => value,
-                        ::core::option::Option::None => {
-                            return ::vk::rt::Poll::Ready(::core::option::Option::None);
-                        }
-                    })
-                {
-                    return ::vk::rt::Poll::Ready(None);
+                        return ::vk::rt::Poll::Ready(None);
+                    }
+                    return ::vk::rt::Poll::Ready(Some(self.lines));
                 }
-                return ::vk::rt::Poll::Ready(Some(self.lines));
             }
         }
     }
@@ -306,49 +310,51 @@ impl<const N: usize> Session<N> {
         let mut pc = frame.pc;
         frame.pc = ::vk::rt::DONE;
         'run: loop {
-            'b2: {
-                'b1: {
-                    match pc {
-                        0 => {}
-                        1 => break 'b1,
-                        2 => break 'b2,
-                        _ => ::vk::rt::resumed_after_end("__Session_read"),
+            'blocks: {
+                'b2: {
+                    'b1: {
+                        match pc {
+                            0 => {}
+                            1 => break 'b1,
+                            2 => break 'b2,
+                            _ => ::vk::rt::resumed_after_end("__Session_read"),
+                        }
+                        {
+                            unsafe { frame.callee.first() }.enter();
+                        }
                     }
                     {
-                        unsafe { frame.callee.first() }.enter();
+                        (match Self::skip(self, io, unsafe { frame.callee.first() }) {
+                            ::vk::rt::Poll::Ready(value) => value,
+                            ::vk::rt::Poll::Pending => {
+                                frame.pc = 1;
+                                return ::vk::rt::Poll::Pending;
+                            }
+                        });
                     }
                 }
                 {
-                    (match Self::skip(self, io, unsafe { frame.callee.first() }) {
-                        ::vk::rt::Poll::Ready(value) => value,
-                        ::vk::rt::Poll::Pending => {
-                            frame.pc = 1;
-                            return ::vk::rt::Poll::Pending;
-                        }
-                    });
-                }
-            }
-            {
-                return ::vk::rt::Poll::Ready(
-                    Some(
-                        Request::of(
-                            (match (match io.read_line(&mut self.line) {
-                                ::vk::rt::Poll::Ready(value) => value,
-                                ::vk::rt::Poll::Pending => {
-                                    frame.pc = 2;
-                                    return ::vk::rt::Poll::Pending;
-                                }
-                            })
-                                .ok()
-                            {
-                                ::core::option::Option::Some(value) => value,
-                                ::core::option::Option::None => {
-                                    return ::vk::rt::Poll::Ready(::core::option::Option::None);
-                                }
-                            }),
+                    return ::vk::rt::Poll::Ready(
+                        Some(
+                            Request::of(
+                                (match (match io.read_line(&mut self.line) {
+                                    ::vk::rt::Poll::Ready(value) => value,
+                                    ::vk::rt::Poll::Pending => {
+                                        frame.pc = 2;
+                                        return ::vk::rt::Poll::Pending;
+                                    }
+                                })
+                                    .ok()
+                                {
+                                    ::core::option::Option::Some(value) => value,
+                                    ::core::option::Option::None => {
+                                        return ::vk::rt::Poll::Ready(::core::option::Option::None);
+                                    }
+                                }),
+                            ),
                         ),
-                    ),
-                );
+                    );
+                }
             }
         }
     }
@@ -382,24 +388,26 @@ impl<const N: usize> Session<N> {
         let mut pc = frame.pc;
         frame.pc = ::vk::rt::DONE;
         'run: loop {
-            'b1: {
-                match pc {
-                    0 => {}
-                    1 => break 'b1,
-                    _ => ::vk::rt::resumed_after_end("__Session_skip"),
+            'blocks: {
+                'b1: {
+                    match pc {
+                        0 => {}
+                        1 => break 'b1,
+                        _ => ::vk::rt::resumed_after_end("__Session_skip"),
+                    }
+                    {}
                 }
-                {}
-            }
-            {
-                return ::vk::rt::Poll::Ready({
-                    let _ = (match io.skip(2) {
-                        ::vk::rt::Poll::Ready(value) => value,
-                        ::vk::rt::Poll::Pending => {
-                            frame.pc = 1;
-                            return ::vk::rt::Poll::Pending;
-                        }
+                {
+                    return ::vk::rt::Poll::Ready({
+                        let _ = (match io.skip(2) {
+                            ::vk::rt::Poll::Ready(value) => value,
+                            ::vk::rt::Poll::Pending => {
+                                frame.pc = 1;
+                                return ::vk::rt::Poll::Pending;
+                            }
+                        });
                     });
-                });
+                }
             }
         }
     }

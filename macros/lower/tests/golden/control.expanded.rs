@@ -55,220 +55,219 @@ impl control {
         let mut pc = frame.pc;
         frame.pc = ::vk::rt::DONE;
         'run: loop {
-            'b16: {
-                'b15: {
-                    'b14: {
-                        'b12: {
-                            'b10: {
-                                'b9: {
-                                    'b8: {
-                                        'b7: {
-                                            'b6: {
-                                                'b5: {
-                                                    'b4: {
-                                                        'b2: {
-                                                            'b1: {
-                                                                match pc {
-                                                                    0 => {}
-                                                                    1 => break 'b1,
-                                                                    2 => break 'b2,
-                                                                    4 => break 'b4,
-                                                                    5 => break 'b5,
-                                                                    7 => break 'b7,
-                                                                    8 => break 'b8,
-                                                                    9 => break 'b9,
-                                                                    12 => break 'b12,
-                                                                    14 => break 'b14,
-                                                                    15 => break 'b15,
-                                                                    _ => ::vk::rt::resumed_after_end("control"),
+            'blocks: {
+                'b16: {
+                    'b15: {
+                        'b14: {
+                            'b12: {
+                                'b10: {
+                                    'b9: {
+                                        'b8: {
+                                            'b7: {
+                                                'b6: {
+                                                    'b5: {
+                                                        'b4: {
+                                                            'b2: {
+                                                                'b1: {
+                                                                    match pc {
+                                                                        0 => {}
+                                                                        1 => break 'b1,
+                                                                        2 => break 'b2,
+                                                                        4 => break 'b4,
+                                                                        5 => break 'b5,
+                                                                        7 => break 'b7,
+                                                                        8 => break 'b8,
+                                                                        9 => break 'b9,
+                                                                        12 => break 'b12,
+                                                                        14 => break 'b14,
+                                                                        15 => break 'b15,
+                                                                        _ => ::vk::rt::resumed_after_end("control"),
+                                                                    }
+                                                                    {
+                                                                        let total = frame.total.write(0);
+                                                                    }
                                                                 }
                                                                 {
-                                                                    let total = frame.total.write(0);
+                                                                    unsafe { frame.callee.first() }.enter();
                                                                 }
                                                             }
                                                             {
-                                                                unsafe { frame.callee.first() }.enter();
+                                                                let n = &*unsafe { frame.n.get() };
+                                                                match (match unsafe { frame.callee.first() }.resume(io) {
+                                                                    ::vk::rt::Poll::Ready(value) => value,
+                                                                    ::vk::rt::Poll::Pending => {
+                                                                        frame.pc = 2;
+                                                                        return ::vk::rt::Poll::Pending;
+                                                                    }
+                                                                })? {
+                                                                    Some(n) if n > 9 => {
+                                                                        let n = &*frame.n_2.write(n);
+                                                                    }
+                                                                    Some(0) => {
+                                                                        {
+                                                                            pc = 1;
+                                                                            continue 'run;
+                                                                        };
+                                                                    }
+                                                                    Some(n) => {
+                                                                        frame.kind.write(n);
+                                                                        break 'b6;
+                                                                    }
+                                                                    None => {
+                                                                        frame.kind.write((*n));
+                                                                        break 'b6;
+                                                                    }
+                                                                };
+                                                            }
+                                                            {
+                                                                unsafe { frame.callee.rest().first() }.enter();
                                                             }
                                                         }
                                                         {
-                                                            let n = &*unsafe { frame.n.get() };
-                                                            match (match unsafe { frame.callee.first() }.resume(io) {
+                                                            let n = &*unsafe { frame.n_2.get() };
+                                                            (match unsafe { frame.callee.rest().first() }
+                                                                .resume(io, (*n))
+                                                            {
                                                                 ::vk::rt::Poll::Ready(value) => value,
                                                                 ::vk::rt::Poll::Pending => {
-                                                                    frame.pc = 2;
+                                                                    frame.pc = 4;
                                                                     return ::vk::rt::Poll::Pending;
                                                                 }
-                                                            })? {
-                                                                Some(n) if n > 9 => {
-                                                                    let n = &*frame.n_2.write(n);
-                                                                }
-                                                                Some(0) => {
-                                                                    {
-                                                                        pc = 1;
-                                                                        continue 'run;
-                                                                    };
-                                                                }
-                                                                Some(n) => {
-                                                                    frame.kind.write(n);
-                                                                    break 'b6;
-                                                                }
-                                                                None => {
-                                                                    frame.kind.write((*n));
-                                                                    break 'b6;
-                                                                }
-                                                            };
-                                                        }
-                                                        {
-                                                            unsafe { frame.callee.rest().first() }.enter();
+                                                            })?;
                                                         }
                                                     }
                                                     {
-                                                        let n = &*unsafe { frame.n_2.get() };
-                                                        (match unsafe { frame.callee.rest().first() }
-                                                            .resume(io, (*n))
+                                                        let total = unsafe { frame.total.get() };
+                                                        (*total)
+                                                            += if (*total) > 3
+                                                                && (match io.eof() {
+                                                                    ::vk::rt::Poll::Ready(value) => value,
+                                                                    ::vk::rt::Poll::Pending => {
+                                                                        frame.pc = 5;
+                                                                        return ::vk::rt::Poll::Pending;
+                                                                    }
+                                                                })?
+                                                            {
+                                                                1
+                                                            } else {
+                                                                (*total)
+                                                            };
                                                         {
-                                                            ::vk::rt::Poll::Ready(value) => value,
-                                                            ::vk::rt::Poll::Pending => {
-                                                                frame.pc = 4;
-                                                                return ::vk::rt::Poll::Pending;
-                                                            }
-                                                        })?;
+                                                            pc = 1;
+                                                            continue 'run;
+                                                        };
                                                     }
                                                 }
                                                 {
-                                                    let total = unsafe { frame.total.get() };
-                                                    (*total)
-                                                        += if (*total) > 3
-                                                            && (match io.eof() {
-                                                                ::vk::rt::Poll::Ready(value) => value,
-                                                                ::vk::rt::Poll::Pending => {
-                                                                    frame.pc = 5;
-                                                                    return ::vk::rt::Poll::Pending;
-                                                                }
-                                                            })?
-                                                        {
-                                                            1
-                                                        } else {
-                                                            (*total)
-                                                        };
-                                                    {
-                                                        pc = 1;
-                                                        continue 'run;
-                                                    };
+                                                    let kind = &*unsafe { frame.kind.get() };
+                                                    let Some(limit) = limit((*kind)) else { { break 'b7 } };
+                                                    let limit = &*frame.limit.write(limit);
+                                                    let index = frame.index.write(0);
+                                                    break 'b8;
                                                 }
                                             }
                                             {
-                                                let kind = &*unsafe { frame.kind.get() };
-                                                let Some(limit) = limit((*kind)) else { { break 'b7 } };
-                                                let limit = &*frame.limit.write(limit);
-                                                let index = frame.index.write(0);
-                                                break 'b8;
+                                                (match io.write_all(b"no limit") {
+                                                    ::vk::rt::Poll::Ready(value) => value,
+                                                    ::vk::rt::Poll::Pending => {
+                                                        frame.pc = 7;
+                                                        return ::vk::rt::Poll::Pending;
+                                                    }
+                                                })?;
+                                                let _: ::core::convert::Infallible = {
+                                                    return ::vk::rt::Poll::Ready(Ok(0));
+                                                };
                                             }
                                         }
                                         {
-                                            (match io.write_all(b"no limit") {
-                                                ::vk::rt::Poll::Ready(value) => value,
-                                                ::vk::rt::Poll::Pending => {
-                                                    frame.pc = 7;
-                                                    return ::vk::rt::Poll::Pending;
+                                            let index = unsafe { frame.index.get() };
+                                            match ::vk::rt::nth(b"abc", *index) {
+                                                ::core::option::Option::Some(byte) => {
+                                                    *index += 1;
+                                                    let byte = &*frame.byte.write(*byte);
                                                 }
-                                            })?;
-                                            let _: ::core::convert::Infallible = {
-                                                return ::vk::rt::Poll::Ready(Ok(0));
+                                                ::core::option::Option::None => {
+                                                    break 'b10;
+                                                }
                                             };
                                         }
                                     }
                                     {
-                                        let index = unsafe { frame.index.get() };
-                                        match ::core::iter::Iterator::nth(
-                                            &mut ::core::iter::IntoIterator::into_iter(b"abc"),
-                                            *index,
-                                        ) {
-                                            ::core::option::Option::Some(byte) => {
-                                                *index += 1;
-                                                let byte = &*frame.byte.write(*byte);
+                                        let byte = &*unsafe { frame.byte.get() };
+                                        (match io.write_all(&[(*byte)]) {
+                                            ::vk::rt::Poll::Ready(value) => value,
+                                            ::vk::rt::Poll::Pending => {
+                                                frame.pc = 9;
+                                                return ::vk::rt::Poll::Pending;
                                             }
-                                            ::core::option::Option::None => {
-                                                break 'b10;
-                                            }
+                                        })?;
+                                        {
+                                            pc = 8;
+                                            continue 'run;
                                         };
                                     }
                                 }
                                 {
-                                    let byte = &*unsafe { frame.byte.get() };
-                                    (match io.write_all(&[(*byte)]) {
-                                        ::vk::rt::Poll::Ready(value) => value,
-                                        ::vk::rt::Poll::Pending => {
-                                            frame.pc = 9;
-                                            return ::vk::rt::Poll::Pending;
-                                        }
-                                    })?;
-                                    {
-                                        pc = 8;
-                                        continue 'run;
-                                    };
+                                    let total = unsafe { frame.total.get() };
+                                    if check((*total)) {
+                                        break 'b15;
+                                    } else {};
+                                }
+                                {
+                                    unsafe { frame.callee.rest().rest().first() }.enter();
                                 }
                             }
                             {
                                 let total = unsafe { frame.total.get() };
-                                if check((*total)) {
-                                    break 'b15;
-                                } else {};
+                                if (match unsafe { frame.callee.rest().rest().first() }
+                                    .resume(io, (*total))
+                                {
+                                    ::vk::rt::Poll::Ready(value) => value,
+                                    ::vk::rt::Poll::Pending => {
+                                        frame.pc = 12;
+                                        return ::vk::rt::Poll::Pending;
+                                    }
+                                })? {} else {
+                                    break 'b16;
+                                };
                             }
                             {
                                 unsafe { frame.callee.rest().rest().first() }.enter();
                             }
                         }
                         {
-                            let total = unsafe { frame.total.get() };
-                            if (match unsafe { frame.callee.rest().rest().first() }
-                                .resume(io, (*total))
+                            let limit = &*unsafe { frame.limit.get() };
+                            if !(match unsafe { frame.callee.rest().rest().first() }
+                                .resume(io, (*limit))
                             {
                                 ::vk::rt::Poll::Ready(value) => value,
                                 ::vk::rt::Poll::Pending => {
-                                    frame.pc = 12;
+                                    frame.pc = 14;
                                     return ::vk::rt::Poll::Pending;
                                 }
                             })? {} else {
                                 break 'b16;
                             };
                         }
-                        {
-                            unsafe { frame.callee.rest().rest().first() }.enter();
-                        }
                     }
                     {
-                        let limit = &*unsafe { frame.limit.get() };
-                        if !(match unsafe { frame.callee.rest().rest().first() }
-                            .resume(io, (*limit))
-                        {
+                        (match io.flush() {
                             ::vk::rt::Poll::Ready(value) => value,
                             ::vk::rt::Poll::Pending => {
-                                frame.pc = 14;
+                                frame.pc = 15;
                                 return ::vk::rt::Poll::Pending;
                             }
-                        })? {} else {
-                            break 'b16;
-                        };
+                        })?;
                     }
                 }
                 {
-                    (match io.flush() {
-                        ::vk::rt::Poll::Ready(value) => value,
-                        ::vk::rt::Poll::Pending => {
-                            frame.pc = 15;
-                            return ::vk::rt::Poll::Pending;
-                        }
-                    })?;
+                    let total = unsafe { frame.total.get() };
+                    let limit = &*unsafe { frame.limit.get() };
+                    let text = format!(
+                        "{total} of {limit}", limit = (* limit), total = (* total)
+                    );
+                    return ::vk::rt::Poll::Ready(Ok(text.len() as u32));
                 }
-            }
-            {
-                let total = unsafe { frame.total.get() };
-                let limit = &*unsafe { frame.limit.get() };
-                let text = format!(
-                    "{total} of {limit}", limit = (* limit), total = (* total)
-                );
-                return ::vk::rt::Poll::Ready(Ok(text.len() as u32));
             }
         }
     }

@@ -37,61 +37,63 @@ impl echo {
         let mut pc = frame.pc;
         frame.pc = ::vk::rt::DONE;
         'run: loop {
-            'b4: {
-                'b3: {
-                    'b2: {
-                        'b1: {
-                            match pc {
-                                0 => {}
-                                1 => break 'b1,
-                                2 => break 'b2,
-                                3 => break 'b3,
-                                _ => ::vk::rt::resumed_after_end("echo"),
+            'blocks: {
+                'b4: {
+                    'b3: {
+                        'b2: {
+                            'b1: {
+                                match pc {
+                                    0 => {}
+                                    1 => break 'b1,
+                                    2 => break 'b2,
+                                    3 => break 'b3,
+                                    _ => ::vk::rt::resumed_after_end("echo"),
+                                }
+                                {
+                                    let line = frame.line.write(Line::new());
+                                }
                             }
                             {
-                                let line = frame.line.write(Line::new());
+                                let line = unsafe { frame.line.get() };
+                                if (match io.read_line(&mut (*line)) {
+                                    ::vk::rt::Poll::Ready(value) => value,
+                                    ::vk::rt::Poll::Pending => {
+                                        frame.pc = 1;
+                                        return ::vk::rt::Poll::Pending;
+                                    }
+                                })? {} else {
+                                    break 'b4;
+                                };
                             }
                         }
                         {
                             let line = unsafe { frame.line.get() };
-                            if (match io.read_line(&mut (*line)) {
+                            (match io.write(&(*line)) {
                                 ::vk::rt::Poll::Ready(value) => value,
                                 ::vk::rt::Poll::Pending => {
-                                    frame.pc = 1;
+                                    frame.pc = 2;
                                     return ::vk::rt::Poll::Pending;
                                 }
-                            })? {} else {
-                                break 'b4;
-                            };
+                            })?;
                         }
                     }
                     {
-                        let line = unsafe { frame.line.get() };
-                        (match io.write(&(*line)) {
+                        (match io.flush() {
                             ::vk::rt::Poll::Ready(value) => value,
                             ::vk::rt::Poll::Pending => {
-                                frame.pc = 2;
+                                frame.pc = 3;
                                 return ::vk::rt::Poll::Pending;
                             }
                         })?;
+                        {
+                            pc = 1;
+                            continue 'run;
+                        };
                     }
                 }
                 {
-                    (match io.flush() {
-                        ::vk::rt::Poll::Ready(value) => value,
-                        ::vk::rt::Poll::Pending => {
-                            frame.pc = 3;
-                            return ::vk::rt::Poll::Pending;
-                        }
-                    })?;
-                    {
-                        pc = 1;
-                        continue 'run;
-                    };
+                    return ::vk::rt::Poll::Ready(Ok(()));
                 }
-            }
-            {
-                return ::vk::rt::Poll::Ready(Ok(()));
             }
         }
     }
