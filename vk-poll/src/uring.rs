@@ -241,12 +241,20 @@ mod tests {
 
     const SECOND: Nanos = 1_000_000_000;
 
+    /// Two requests and four completions at once, unless this place forbids io_uring.
+    fn small() -> Option<Uring> {
+        match Uring::with_rings(2, 4) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => None,
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => None,
+            result => Some(result.unwrap()),
+        }
+    }
+
     /// More descriptors ready at once than either ring holds, again and again, whether one looks or waits.
     #[test]
     fn small_rings_lose_nothing() {
         for (count, timeout) in [(10, 0), (100, 0), (100, 9 * SECOND)] {
-            // Where io_uring is forbidden, there is nothing to test.
-            let Ok(mut uring) = Uring::with_rings(2, 4) else { return };
+            let Some(mut uring) = small() else { return };
             let mut streams = Vec::new();
             for token in 0..count {
                 let (near, far) = UnixStream::pair().unwrap();
@@ -288,7 +296,7 @@ mod tests {
     /// Nobody sleeps on requests that had no room in the ring.
     #[test]
     fn all_requests_go_in_before_the_sleep() {
-        let Ok(mut uring) = Uring::with_rings(2, 4) else { return };
+        let Some(mut uring) = small() else { return };
         let mut pipes: Vec<_> = (0..10).map(|_| io::pipe().unwrap()).collect();
         for (token, (from, _)) in pipes.iter().enumerate() {
             uring.add(from.as_raw_fd(), Token(token as u64)).unwrap();

@@ -2,15 +2,16 @@
 //!
 //! A `Stage` sets up the world around a backend: real TCP on the loopback, or the simulator.
 
+mod allowed;
+
+use allowed::uring;
 use std::collections::HashMap;
 use std::io::{ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, IntoRawFd, RawFd};
 use std::time::Duration;
 
-use vk_poll::{
-    Backend, Epoll, Event, Faults, Nanos, Peer, Server, Sim, Token, Uring, Watch, set_nonblocking,
-};
+use vk_poll::{Backend, Epoll, Event, Faults, Nanos, Peer, Server, Sim, Token, Watch, set_nonblocking};
 
 const MILLISECOND: Nanos = 1_000_000;
 /// Long enough for anything that is to happen.
@@ -233,18 +234,6 @@ impl Stage for Sim {
     }
     fn renumber(&mut self, fd: RawFd, _test: RawFd) -> RawFd {
         fd
-    }
-}
-
-/// io_uring, unless this place forbids it.
-fn uring() -> Option<Uring> {
-    match Uring::new() {
-        Ok(uring) => Some(uring),
-        Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unsupported) => {
-            eprintln!("left out: {error}");
-            None
-        }
-        Err(error) => panic!("{error}"),
     }
 }
 

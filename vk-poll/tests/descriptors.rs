@@ -2,6 +2,9 @@
 
 #![allow(unsafe_code)] // The tests make system calls of their own.
 
+mod allowed;
+
+use allowed::uring;
 use std::fs::File;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -14,18 +17,6 @@ use vk_poll::{Backend, Epoll, Event, Token, Uring, Watch, set_nonblocking};
 
 const MILLISECOND: u64 = 1_000_000;
 const A: Token = Token(1);
-
-/// io_uring, unless this place forbids it.
-fn uring() -> Option<Uring> {
-    match Uring::new() {
-        Ok(uring) => Some(uring),
-        Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unsupported) => {
-            eprintln!("left out: {error}");
-            None
-        }
-        Err(error) => panic!("{error}"),
-    }
-}
 
 fn each(mut test: impl FnMut(Box<dyn Backend>)) {
     test(Box::new(Epoll::new().unwrap()));

@@ -45,7 +45,9 @@ impl<B: Backend> Worker<B> {
             panics::report(self.known[index].name, index);
             self.stats.panics += 1;
             self.failed |= self.is_borrower(index);
-            self.end(id);
+            if self.is_live(id) {
+                self.end(id);
+            }
         }
     }
 

@@ -351,20 +351,20 @@ impl Process {
             }
             (p.sink, p.tx_ended) = (Port::Nothing, true);
         }
-        if let (Source::Parent, Port::Task(former)) = (source, p.sink) {
-            let reader = self.task(former);
-            (reader.source, reader.rx_ended) = (Port::Nothing, true);
-            self.wake(former, world.now);
-        }
-        if let (Sink::Parent, Port::Task(former)) = (sink, p.source) {
-            let writer = self.task(former);
-            (writer.sink, writer.tx_ended) = (Port::Nothing, true);
-            self.wake(former, world.now);
-        }
         if source == Source::Parent {
+            if let Port::Task(former) = p.sink {
+                let reader = self.task(former);
+                (reader.source, reader.rx_ended) = (Port::Nothing, true);
+                self.wake(former, world.now);
+            }
             (p.sink, p.tx_ended, p.tx_error) = (Port::Task(child), false, 0);
         }
         if sink == Sink::Parent {
+            if let Port::Task(former) = p.source {
+                let writer = self.task(former);
+                (writer.sink, writer.tx_ended) = (Port::Nothing, true);
+                self.wake(former, world.now);
+            }
             (p.source, p.rx_ended, p.rx_error) = (Port::Task(child), false, 0);
         }
         p.outcome = Outcome::Task(child);

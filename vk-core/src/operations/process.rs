@@ -81,7 +81,7 @@ impl Io {
     /// free then; joining it once more returns at once.
     ///
     /// # Errors
-    /// `Other` if it ended with an error of its own, or what it wrote last could not be handed over; `TimedOut`
+    /// `ECHILD` if it ended with an error of its own, or what it wrote last could not be handed over; `TimedOut`
     /// after the deadline.
     pub fn join(&mut self, child: &mut Child) -> Poll<io::Result<()>> {
         match self.take_outcome() {
