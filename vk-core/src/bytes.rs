@@ -4,7 +4,7 @@
 use crate::Plain;
 use std::cell::Cell;
 use std::fmt;
-use std::ops::{Deref, DerefMut};
+use std::ops::{Deref, DerefMut, Range};
 use std::slice;
 use vk_heap::{Heap, Span};
 
@@ -37,10 +37,25 @@ impl HeapBytes {
     pub const EMPTY: HeapBytes = HeapBytes(Span::EMPTY);
 
     #[inline]
-    fn pointer(&self) -> *mut u8 {
+    fn heap() -> Heap {
         // A handle that strayed to where no micro-process runs is a mistake of the program: say so.
-        let heap = CURRENT.get().expect("bytes of a micro-heap, used outside of a micro-process");
-        heap.ptr(self.0).as_ptr()
+        CURRENT.get().expect("bytes of a micro-heap, used outside of a micro-process")
+    }
+
+    /// Part of the bytes, whose present values nobody needs any more: to be written over, by `read_exact` say.
+    ///
+    /// Bytes that are reached otherwise are kept until the next blocking call, in case that the worker dies before
+    /// it and the coroutine has to go back to where it stood. That costs a copy of all of them, where these cost
+    /// nothing: after such a return they may have other values than before.
+    ///
+    /// # Panics
+    /// If the range is not within the bytes.
+    #[inline]
+    pub fn vacant(&mut self, range: Range<usize>) -> &mut [u8] {
+        // SAFETY: as for `deref`; the handle is borrowed exclusively.
+        let all =
+            unsafe { slice::from_raw_parts_mut(Self::heap().ptr(self.0).as_ptr(), self.0.len() as usize) };
+        &mut all[range]
     }
 }
 
@@ -60,7 +75,7 @@ impl Deref for HeapBytes {
         // SAFETY: `Heap::ptr` has checked that the span lies in the open micro-heap; its bytes are
         // initialised (a memfd reads as zeros). Handles are not `Copy` and only `Io::alloc` makes them, so
         // borrowing the handle borrows the bytes.
-        unsafe { slice::from_raw_parts(self.pointer(), self.0.len() as usize) }
+        unsafe { slice::from_raw_parts(Self::heap().ptr(self.0).as_ptr(), self.0.len() as usize) }
     }
 }
 
@@ -70,8 +85,13 @@ impl DerefMut for HeapBytes {
         if self.0.is_empty() {
             return &mut [];
         }
+        let heap = Self::heap();
+        // What lies in the slot itself is kept at the beginning of each dispatch.
+        if !heap.contains(self.0) {
+            heap.keep(self.0);
+        }
         // SAFETY: as for `deref`.
-        unsafe { slice::from_raw_parts_mut(self.pointer(), self.0.len() as usize) }
+        unsafe { slice::from_raw_parts_mut(heap.ptr(self.0).as_ptr(), self.0.len() as usize) }
     }
 }
 

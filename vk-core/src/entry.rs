@@ -76,24 +76,3 @@ impl Entry {
         unsafe { (self.resume)(frame, io) }
     }
 }
-
-/// The entries that the micro-processes of a worker refer to.
-#[derive(Debug, Default)]
-pub struct Registry(Vec<&'static Entry>);
-
-impl Registry {
-    /// The index of `entry`, which is added if it is new.
-    pub fn index(&mut self, entry: &'static Entry) -> u32 {
-        let known = self.0.iter().position(|e| std::ptr::eq(*e, entry));
-        known.unwrap_or_else(|| {
-            self.0.push(entry);
-            self.0.len() - 1
-        }) as u32
-    }
-
-    /// The entry with this index.
-    #[inline]
-    pub fn get(&self, index: u32) -> Option<&'static Entry> {
-        self.0.get(index as usize).copied()
-    }
-}

@@ -49,11 +49,23 @@ pub struct Tally {
     pub ended: u64,
 }
 
+impl std::ops::AddAssign for Tally {
+    fn add_assign(&mut self, more: Tally) {
+        self.tasks += more.tasks;
+        self.resumed += more.resumed;
+        self.paused += more.paused;
+        self.ended += more.ended;
+    }
+}
+
 impl World {
     /// A world in which no micro-heap is open.
-    pub fn new(arena: Arena) -> World {
-        let (registry, tally) = (Registry::default(), Tally::default());
-        World { arena, now: 0, registry, tally, attended: false, heap: None }
+    ///
+    /// # Errors
+    /// As [`Registry::of`].
+    pub fn new(arena: Arena) -> io::Result<World> {
+        let (registry, tally) = (Registry::of(&arena)?, Tally::default());
+        Ok(World { arena, now: 0, registry, tally, attended: false, heap: None })
     }
 
     /// Makes `heap`, which is open, the one that operations and [`HeapBytes`](crate::HeapBytes) work in.
@@ -101,6 +113,10 @@ impl World {
 
     fn rehouse(&mut self, ring: &mut Ring, storage: &mut Span, new: Span) {
         let heap = self.heap();
+        if heap.contains(*storage) {
+            // The allocator writes into what it gets back.
+            heap.keep(*storage);
+        }
         // SAFETY: the caller's exclusive references to a task's ring and its span make this the only user
         // of the old storage; the new one was allocated just now.
         unsafe { ring.over(bytes_of(&heap, *storage)).rehouse(bytes_of(&heap, new)) };
@@ -179,6 +195,10 @@ impl Io {
         let task = self.task();
         // SAFETY: as for `rx`.
         let mut rx = task.rx.over(unsafe { bytes_of(&heap, task.rx_storage) });
+        if !rx.readable()[1].is_empty() {
+            // They will be moved, onto one another perhaps.
+            heap.keep(task.rx_storage);
+        }
         let bytes: *const [u8] = rx.contiguous();
         // SAFETY: the bytes lie in the storage, which outlives the borrow of `self`.
         unsafe { &*bytes }

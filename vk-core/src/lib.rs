@@ -30,15 +30,17 @@ pub mod entry;
 pub mod io;
 pub mod line;
 mod operations;
+pub mod registry;
 pub mod rt;
 pub mod task;
 pub mod time;
 
 pub use bytes::HeapBytes;
-pub use entry::{Entry, Registry};
+pub use entry::Entry;
 pub use io::{Io, Tally, World};
 pub use line::Line;
 pub use operations::process::{Child, Sink, Source};
+pub use registry::Registry;
 pub use task::{Descriptor, Nanos, Port, Task, Wait};
 pub use vk_heap::Plain;
 pub use vk_macros::{Plain, coroutine};

@@ -2,6 +2,8 @@
 
 use crate::Plain;
 use std::io;
+use std::mem::offset_of;
+use std::ptr::NonNull;
 use vk_heap::Span;
 use vk_vectoring::Ring;
 
@@ -26,6 +28,7 @@ pub struct Descriptor {
 
 /// Where a ring leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
 pub enum Port {
     /// Nowhere: reading finds the end, writing is an error.
     Nothing,
@@ -72,6 +75,7 @@ pub enum Wait {
 /// What comes of a [`Wait`] that the dispatcher serves: [`Accept`](Wait::Accept), [`Connect`](Wait::Connect),
 /// [`Spawn`](Wait::Spawn), [`Start`](Wait::Start) and [`Join`](Wait::Join).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
 pub enum Outcome {
     /// Not yet known.
     None,
@@ -87,6 +91,7 @@ pub enum Outcome {
 
 /// What a task asks of the dispatcher, beside what [`Wait`] says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
 pub enum Request {
     /// Nothing.
     None,
@@ -106,6 +111,9 @@ pub enum Request {
         source: crate::Source,
         /// Where its sending ring leads.
         sink: crate::Sink,
+        /// At which positions of their streams its two rings begin, once that is known: it has to be, if one of them
+        /// leads to a descriptor.
+        positions: Option<[u64; 2]>,
     },
     /// For [`Wait::Start`]: this handler on this connection.
     Start {
@@ -240,6 +248,41 @@ impl Task {
             next: Span::EMPTY,
             next_runnable: Span::EMPTY,
         }
+    }
+
+    /// The gate: the task whose record is at `place`, if what stands there can be one. Memory that another
+    /// process wrote is a claim, and a `bool` that is neither 0 nor 1 must not be looked at as one.
+    ///
+    /// # Safety
+    /// `place` is the first of as many readable bytes as a task has, aligned to 16, that nobody writes while the
+    /// reference lives.
+    #[allow(unsafe_code)]
+    pub unsafe fn claimed<'a>(place: NonNull<u8>) -> Option<&'a Task> {
+        // SAFETY: within the record, which the caller vouches for; any byte is a `u8`.
+        let byte = |at: usize| unsafe { place.add(at).read() };
+        // SAFETY: as above; the fields are aligned, and any four bytes are a `u32`.
+        let tag = |at: usize| unsafe { place.add(at).cast::<u32>().read() };
+        let bools = [
+            offset_of!(Task, rx_ended),
+            offset_of!(Task, tx_ended),
+            offset_of!(Task, bulk),
+            offset_of!(Task, failed),
+        ];
+        let sound = byte(offset_of!(Task, wait)) <= Wait::Ended as u8
+            && bools.into_iter().all(|at| byte(at) <= 1)
+            && [offset_of!(Task, rx_mark), offset_of!(Task, tx_mark)]
+                .into_iter()
+                .all(|at| byte(at) <= Mark::Acknowledged as u8)
+            && [offset_of!(Task, source), offset_of!(Task, sink)].into_iter().all(|at| tag(at) <= 2)
+            && tag(offset_of!(Task, request)) <= 5
+            && tag(offset_of!(Task, outcome)) <= 4;
+        // SAFETY: every field that not all bytes are valid for was looked at above, down to the tags of its
+        // variants; what is inside of a request was written by the operation that waits for it.
+        let task = sound.then(|| unsafe { place.cast::<Task>().as_ref() })?;
+        let rings = [(&task.rx, task.rx_storage), (&task.tx, task.tx_storage)];
+        let fit =
+            |(ring, storage): (&Ring, Span)| ring.is_valid() && ring.capacity() == storage.len() as usize;
+        rings.into_iter().all(fit).then_some(task)
     }
 
     /// Whether the received bytes end here: at the end of the stream, of a message, or at an error.

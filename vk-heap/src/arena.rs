@@ -13,17 +13,19 @@
 //!   these only.
 
 use crate::area::Area;
-use crate::control::{BadChain, Control, Extent};
+use crate::control::{BadChain, BlockRecord, Control, Extent, SlotRecord};
+use crate::failpoint;
 use crate::heap::Heap;
-use crate::layout::{BLOCK, Config, Layout};
+use crate::layout::{BLOCK, Config, Layout, NOTES};
 use crate::mapping::{self, Mapping};
 use crate::memory::Memory;
 use crate::set::Set;
 use crate::span::UNIT;
+use crate::undo::Undo;
 use crate::{Guard, HeapId, Span};
 use std::fmt;
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 
 /// Free slots that `trim` leaves warm, 64 KiB of one-page heaps: what a steady coming and going of
@@ -110,6 +112,7 @@ pub struct Arena {
     /// The guard's, see [`Guard::limit`].
     limit: u32,
     control: Control,
+    undo: Undo,
     heaps: Area,
     pool: Area,
     free_heaps: Set,
@@ -122,38 +125,153 @@ pub struct Arena {
     dispatches: u32,
     /// Scratch of `open_all`.
     batch: Vec<u32>,
+    /// What was lent since `begin`: a rollback makes it free.
+    lent: Vec<Extent>,
+    /// What was given back since `begin`, and is free with the commit: its bytes may be wanted again until then.
+    given_back: Vec<Extent>,
 }
 
 impl Arena {
-    /// A new memfd with nothing in it, mapped and, unless the guard is off, closed. It is sparse: pages come
+    /// A new arena with nothing in it, mapped and, unless the guard is off, closed. It is sparse: pages come
     /// as they are touched.
     ///
     /// # Errors
     /// The configuration has no layout ([`LayoutError`](crate::LayoutError) as `InvalidInput`), or the
     /// kernel refuses memfd or mapping.
     pub fn new(config: &Config) -> io::Result<Arena> {
-        let layout = Layout::on_pages(config, mapping::page())
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let mapping = Mapping::new(Arena::memfd(config)?, layout(config)?.size())?;
+        Arena::over(mapping, config)
+    }
+
+    /// The memory of a new arena, for whoever keeps it while processes [attach](Arena::attach) to it and die.
+    ///
+    /// # Errors
+    /// As [`new`](Arena::new).
+    pub fn memfd(config: &Config) -> io::Result<OwnedFd> {
+        mapping::memfd(layout(config)?.size())
+    }
+
+    /// Takes over an arena as the process left it that was attached to it before, and has ended: a dispatch
+    /// that it had begun and not committed is undone. The first one finds it empty.
+    ///
+    /// # Errors
+    /// `InvalidData` if that memory has not the layout of `config`; as [`new`](Arena::new).
+    pub fn attach(memfd: BorrowedFd<'static>, config: &Config) -> io::Result<Arena> {
+        Arena::over(Mapping::shared(memfd, layout(config)?.size())?, config)
+    }
+
+    fn over(mapping: Mapping, config: &Config) -> io::Result<Arena> {
+        let layout = layout(config)?;
         let (heaps, blocks) = (layout.heaps(), layout.blocks());
-        let mapping = Mapping::new(layout.size())?;
+        let mut control = Control::new(mapping.memory(), &layout);
+        let undo = Undo::new(mapping.memory(), layout.log_at());
+        if let Some(id) = undo.active()
+            && undo.rollback().is_err()
+        {
+            // What it was in the middle of, nobody knows.
+            control.end_life(id);
+        }
+        failpoint!("rolled back");
+        let Found { free_heaps, free_blocks, warm_heaps, warm_blocks } =
+            find(&mapping, &layout, &mut control);
         let closed = config.guard != Guard::Off;
         Ok(Arena {
             memory: mapping.memory(),
             layout,
             guard: config.guard,
             limit: config.guard.limit(),
-            control: Control::new(mapping.memory(), &layout),
+            control,
+            undo,
             heaps: Area::new(&mapping, layout.heap_at(0), layout.heap_size(), heaps, closed)?,
             pool: Area::new(&mapping, layout.block_at(0), BLOCK, blocks, closed)?,
-            free_heaps: Set::full(heaps),
-            free_blocks: Set::full(blocks),
-            warm_heaps: Set::empty(heaps),
-            warm_blocks: Set::empty(blocks),
+            free_heaps,
+            free_blocks,
+            warm_heaps,
+            warm_blocks,
             running: Vec::new(),
             dispatches: 0,
             batch: Vec::new(),
+            lent: Vec::new(),
+            given_back: Vec::new(),
             mapping,
         })
+    }
+
+    /// The micro-heaps there are, from the lowest slot up.
+    pub fn lives(&self) -> Vec<HeapId> {
+        let mut lives = Vec::new();
+        let (at, size) = (self.layout.slots_at(), size_of::<SlotRecord>());
+        each_touched(&self.mapping, at, size, self.layout.heaps(), |index| {
+            lives.extend(self.control.life(index))
+        });
+        lives
+    }
+
+    /// Begins a transaction of an open micro-heap: until [`commit`](Arena::commit), everything that is done
+    /// to it can be undone by [`rollback`](Arena::rollback), or by the next process if this one dies: what is
+    /// written in the slot, but for the bytes of `without`, and what is lent or given back. What is written to a
+    /// block that is lent, or to `without`, is undone if [`Heap::keep`] was called first.
+    ///
+    /// # Panics
+    /// When a transaction is under way.
+    #[inline]
+    pub fn begin(&mut self, heap: &Heap, without: [Span; 2]) {
+        let live = heap.live_bytes();
+        let [first, second] =
+            if without[0].offset() <= without[1].offset() { without } else { [without[1], without[0]] };
+        let inside = |span: Span| !span.is_empty() && span.offset() >= live.start && span.end() <= live.end;
+        let gap = |span: Span| if inside(span) { span.offset()..span.end() } else { live.end..live.end };
+        let (first, second) = match (gap(first), gap(second)) {
+            // Only the second one lies in the slot.
+            (none, some) if none.start > some.start => (some, none),
+            both => both,
+        };
+        let parts = [live.start..first.start, first.end..second.start, second.end..live.end];
+        self.undo.begin(heap.id(), parts.into_iter().filter(|part| part.start < part.end));
+    }
+
+    /// Begins a transaction that writes `len` bytes of an open micro-heap only, from `first` on.
+    ///
+    /// # Panics
+    /// When a transaction is under way, or those bytes are not in the arena.
+    #[inline]
+    pub fn begin_with(&mut self, heap: &Heap, first: NonNull<u8>, len: usize) {
+        let at = first.addr().get().wrapping_sub(self.base().addr().get());
+        self.undo.begin(heap.id(), std::iter::once(at..at + len));
+    }
+
+    /// Ends a transaction: what it did has happened.
+    #[inline]
+    pub fn commit(&mut self) {
+        self.undo.commit();
+        self.lent.clear();
+        while let Some(extent) = self.given_back.pop() {
+            self.free(extent);
+        }
+    }
+
+    /// Ends a transaction, if one is under way: nothing of it has happened. The micro-heap is open.
+    ///
+    /// # Errors
+    /// `Corrupt` if a stray write has hit the log. Destroy the micro-heap.
+    pub fn rollback(&mut self) -> Result<(), OpenError> {
+        let result = self.undo.rollback();
+        self.given_back.clear();
+        while let Some(extent) = self.lent.pop() {
+            self.free(extent);
+        }
+        result.map_err(|_| OpenError::Corrupt)
+    }
+
+    /// Whether a transaction is under way.
+    pub fn is_in_transaction(&self) -> bool {
+        self.undo.active().is_some()
+    }
+
+    /// Memory beside the micro-heaps for what their user has to find again, 1 MiB, zero at first; always open.
+    pub fn notes(&self) -> NonNull<[u8]> {
+        let notes = self.memory.part(self.layout.notes_at(), NOTES as usize);
+        NonNull::slice_from_raw_parts(notes.base(), NOTES as usize)
     }
 
     /// Begins a micro-heap in the lowest free slot and leaves it open and running, as
@@ -167,7 +285,7 @@ impl Arena {
         let id = self.control.next_life(index);
         self.unlock(index).ok()?;
         Heap::new(self.memory, &self.layout, id).init();
-        self.control.set_life(id, true);
+        self.control.begin_life(id);
         self.free_heaps.remove(index);
         self.warm_heaps.remove(index);
         self.run(index);
@@ -183,12 +301,14 @@ impl Arena {
         }
         // First, as `close` still knows the id and what is lent to it.
         self.close(id);
-        for extent in self.control.extents(id.index()) {
+        // The end is one store; who dies after it leaves blocks that belong to nobody alive.
+        let extents = self.control.extents(id.index());
+        self.control.end_life(id);
+        for extent in extents {
             // What a bad chain no longer leads to stays lent to nobody: a leak, and not somebody else's block.
             let Ok(extent) = extent else { break };
             self.release(extent);
         }
-        self.control.set_life(id, false);
         self.free_heaps.insert(id.index());
         self.warm_heaps.insert(id.index());
     }
@@ -328,6 +448,9 @@ impl Arena {
             self.pool.open(&self.mapping, extent.blocks()).ok()?;
         }
         self.control.lend(id.index(), extent);
+        if self.is_in_transaction() {
+            self.lent.push(extent);
+        }
         for block in extent.blocks() {
             self.free_blocks.remove(block);
             self.warm_blocks.remove(block);
@@ -355,10 +478,18 @@ impl Arena {
         self.release(extent);
     }
 
-    /// Makes blocks that are no longer lent free.
+    /// Makes blocks that are no longer lent free, with the commit if a transaction is under way.
     #[inline]
     fn release(&mut self, extent: Extent) {
         self.control.clear(extent);
+        match self.is_in_transaction() {
+            true => self.given_back.push(extent),
+            false => self.free(extent),
+        }
+    }
+
+    #[inline]
+    fn free(&mut self, extent: Extent) {
         if self.guard == Guard::Strict {
             self.pool.close(&self.mapping, extent.blocks());
         }
@@ -383,11 +514,6 @@ impl Arena {
     #[inline]
     pub fn base(&self) -> NonNull<u8> {
         self.mapping.base()
-    }
-
-    /// The memfd, for whoever keeps the arena when this process dies.
-    pub fn memfd(&self) -> BorrowedFd<'_> {
-        self.mapping.memfd()
     }
 
     /// Where everything is in the memfd.
@@ -470,6 +596,62 @@ impl Arena {
             let _ = self.open_pages(self.running[at]);
         }
     }
+}
+
+fn layout(config: &Config) -> io::Result<Layout> {
+    Layout::on_pages(config, mapping::page())
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
+}
+
+/// What the tables say, of which only pages that were touched are looked at.
+struct Found {
+    free_heaps: Set,
+    free_blocks: Set,
+    warm_heaps: Set,
+    warm_blocks: Set,
+}
+
+/// Reads the tables that a process left behind. A heap whose chain of blocks is damaged ends here, and blocks
+/// that no heap alive has are nobody's.
+fn find(mapping: &Mapping, layout: &Layout, control: &mut Control) -> Found {
+    let (heaps, blocks) = (layout.heaps(), layout.blocks());
+    let mut free_blocks = Set::full(blocks);
+    let (mut free_heaps, mut warm_heaps) = (Set::full(heaps), Set::empty(heaps));
+    each_touched(mapping, layout.slots_at(), size_of::<SlotRecord>(), heaps, |index| {
+        let Some(id) = control.life(index) else {
+            return if control.has_lived(index) {
+                warm_heaps.insert(index)
+            };
+        };
+        match control.extents(index).collect::<Result<Vec<_>, _>>() {
+            Ok(extents) => {
+                free_heaps.remove(index);
+                extents.into_iter().flat_map(Extent::blocks).for_each(|block| free_blocks.remove(block));
+            }
+            Err(BadChain) => control.end_life(id),
+        }
+    });
+    each_touched(mapping, 0, size_of::<BlockRecord>(), blocks, |block| {
+        if free_blocks.contains(block) {
+            control.clear_block(block);
+        }
+    });
+    let mut warm_blocks = Set::empty(blocks);
+    each_touched(mapping, layout.block_at(0), BLOCK as usize, blocks, |block| {
+        if free_blocks.contains(block) {
+            warm_blocks.insert(block);
+        }
+    });
+    Found { free_heaps, free_blocks, warm_heaps, warm_blocks }
+}
+
+/// Calls `look` for each of `count` items of `size` bytes from `at` that have memory behind them.
+fn each_touched(mapping: &Mapping, at: usize, size: usize, count: u32, mut look: impl FnMut(u32)) {
+    mapping.each_resident(at..at + count as usize * size, |bytes| {
+        let first = (bytes.start - at) / size;
+        let end = (bytes.end - at).div_ceil(size).min(count as usize);
+        (first as u32..end as u32).for_each(&mut look);
+    });
 }
 
 /// Gives pages of warm places back, but for the `keep` lowest; true when there are more.

@@ -13,7 +13,9 @@
 //! The control pages are always open, so a stray write may hit them: what is read is checked where it is
 //! used ([`Control::extents`] bounds every step).
 
+use crate::failpoint;
 use crate::memory::Memory;
+use crate::undo::Undo;
 use crate::{HeapId, Layout};
 use std::sync::atomic::{Ordering, compiler_fence};
 
@@ -65,6 +67,8 @@ pub(crate) struct BadChain;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Control {
     memory: Memory,
+    /// What is written during a dispatch is kept here first.
+    undo: Undo,
     slots_at: usize,
     heaps: u32,
     blocks: u32,
@@ -75,6 +79,7 @@ impl Control {
     pub(crate) fn new(memory: Memory, layout: &Layout) -> Control {
         Control {
             memory: memory.part(0, layout.heap_at(0)),
+            undo: Undo::new(memory, layout.log_at()),
             slots_at: layout.slots_at(),
             heaps: layout.heaps(),
             blocks: layout.blocks(),
@@ -93,14 +98,35 @@ impl Control {
 
     #[inline]
     fn set_slot(&mut self, index: u32, record: SlotRecord) {
+        let at = self.slot_at(index);
+        self.keep(at, size_of::<SlotRecord>());
         // A process may be killed between any two stores: when a slot says so, it is so.
         compiler_fence(Ordering::Release);
-        self.memory.write(self.slot_at(index), record);
+        self.memory.write(at, record);
+        failpoint!("slot");
     }
 
     #[inline]
     fn set_block(&mut self, block: u32, record: BlockRecord) {
+        self.keep(block_at(block), size_of::<BlockRecord>());
         self.memory.write(block_at(block), record);
+        failpoint!("block");
+    }
+
+    #[inline]
+    fn keep(&self, at: usize, len: usize) {
+        assert!(self.undo.keep(at..at + len), "a dispatch has changed more than the undo log holds");
+    }
+
+    /// The life that the slot is in; None while it is free.
+    pub(crate) fn life(&self, index: u32) -> Option<HeapId> {
+        let id = HeapId::new(index, self.slot(index).generation);
+        self.is_live(id).then_some(id)
+    }
+
+    /// Whether the slot has ever been a heap.
+    pub(crate) fn has_lived(&self, index: u32) -> bool {
+        self.slot(index).generation != 0
     }
 
     /// True while that life of that slot lasts.
@@ -117,14 +143,15 @@ impl Control {
         HeapId::new(index, self.slot(index).generation.wrapping_add(1) | 1)
     }
 
-    /// Begins or ends the life `id`.
-    pub(crate) fn set_life(&mut self, id: HeapId, live: bool) {
-        let generation = match live {
-            true => id.generation(),
-            false => id.generation().wrapping_add(1),
-        };
-        let record = SlotRecord { generation, lent: NONE };
-        self.set_slot(id.index(), record);
+    /// Begins the life `id`, with one store.
+    pub(crate) fn begin_life(&mut self, id: HeapId) {
+        self.set_slot(id.index(), SlotRecord { generation: id.generation(), lent: NONE });
+    }
+
+    /// Ends the life `id`, with one store; what was lent to it is for the caller to clear.
+    pub(crate) fn end_life(&mut self, id: HeapId) {
+        let generation = id.generation().wrapping_add(1);
+        self.set_slot(id.index(), SlotRecord { generation, lent: NONE });
     }
 
     /// True when something is lent to that slot.
@@ -186,8 +213,13 @@ impl Control {
 
     /// Makes the blocks nobody's.
     pub(crate) fn clear(&mut self, extent: Extent) {
-        for block in extent.blocks() {
-            self.set_block(block, BlockRecord { owner: NONE, run: 0, next: NONE, reserved: 0 });
+        extent.blocks().for_each(|block| self.clear_block(block));
+    }
+
+    /// Makes a block nobody's.
+    pub(crate) fn clear_block(&mut self, index: u32) {
+        if block(self.memory, index).owner != NONE {
+            self.set_block(index, BlockRecord { owner: NONE, run: 0, next: NONE, reserved: 0 });
         }
     }
 }
@@ -262,9 +294,9 @@ mod tests {
         assert!(!control.is_live(HeapId::NONE));
         let first = control.next_life(1);
         assert!(!control.is_live(first));
-        control.set_life(first, true);
+        control.begin_life(first);
         assert!(control.is_live(first));
-        control.set_life(first, false);
+        control.end_life(first);
         assert!(!control.is_live(first));
         let free = HeapId::new(1, first.generation() + 1);
         assert!(!control.is_live(free), "a free slot is nobody's");

@@ -6,6 +6,7 @@ use crate::header::Header;
 use crate::layout::{BLOCK, Layout};
 use crate::memory::Memory;
 use crate::span::UNIT;
+use crate::undo::Undo;
 use crate::{HeapId, Span};
 use std::fmt;
 use std::ptr::NonNull;
@@ -39,6 +40,7 @@ pub struct Heap {
     pool: u32,
     /// Blocks of the pool.
     blocks: u32,
+    undo: Undo,
 }
 
 impl Heap {
@@ -52,7 +54,27 @@ impl Heap {
             size: layout.heap_size(),
             pool: (layout.block_at(0) / UNIT as usize) as u32,
             blocks: layout.blocks(),
+            undo: Undo::new(arena, layout.log_at()),
         }
+    }
+
+    /// What of the slot matters: all that was ever allocated, and the header.
+    #[inline]
+    pub(crate) fn live_bytes(&self) -> std::ops::Range<usize> {
+        let start = self.start as usize * UNIT as usize;
+        start..start + self.header().allocator.top() as usize
+    }
+
+    /// Keeps the bytes of a span as they are now, in case that the dispatch under way is rolled back: to be
+    /// called before they are written, where [`Arena::begin`](crate::Arena::begin) has not kept them. Those are
+    /// blocks that are lent, and spans that it was told to leave out. Outside of a dispatch it does nothing.
+    ///
+    /// # Panics
+    /// When a dispatch changes more than the undo log holds (64 MiB).
+    #[inline]
+    pub fn keep(&self, span: Span) {
+        let kept = span.is_empty() || self.undo.keep(span.offset()..span.end());
+        assert!(kept, "a dispatch has changed more than the undo log holds");
     }
 
     /// Begins a life: nothing is allocated. What the slot held is not cleared.
@@ -117,7 +139,7 @@ impl Heap {
         if span.is_empty() {
             return;
         }
-        assert!(self.has(span), "{span:?} is not in heap {}", self.id);
+        assert!(self.contains(span), "{span:?} is not in heap {}", self.id);
         let mut header = self.header();
         let at = (span.start() - self.start) * UNIT;
         header.allocator.free(self.slot(), at, span.len());
@@ -134,9 +156,9 @@ impl Heap {
         !span.is_empty() && span.offset() >= low && span.end() <= top
     }
 
-    /// True when all bytes of the span are in this slot.
+    /// True when all bytes of the span are in this slot; false for a block that is lent.
     #[inline]
-    fn has(&self, span: Span) -> bool {
+    pub fn contains(&self, span: Span) -> bool {
         let start = self.start as usize * UNIT as usize;
         span.offset() >= start && span.end() <= start + self.size as usize
     }
@@ -157,26 +179,33 @@ impl Heap {
         self.ptr_elsewhere(span)
     }
 
+    /// As [`ptr`](Heap::ptr), for a span that may be anything: none where that would panic, or bytes of the header
+    /// lie in it.
+    pub fn claim(&self, span: Span) -> Option<NonNull<u8>> {
+        let first = self.start as usize * UNIT as usize + Allocator::START as usize;
+        let inside = self.contains(span) && span.offset() >= first;
+        (!span.is_empty() && (inside || self.is_lent(span))).then(|| self.ptr(span))
+    }
+
     #[inline(never)]
     fn ptr_elsewhere(&self, span: Span) -> NonNull<u8> {
         if span.is_empty() {
             return self.slot().base();
         }
-        self.check_lent(span);
+        assert!(self.is_lent(span), "{span:?} is neither in heap {} nor lent to it", self.id);
         self.arena.part(span.offset(), span.len() as usize).base()
     }
 
-    /// Panics unless all bytes of the span are in blocks lent to this heap.
+    /// True when all bytes of the span are in blocks lent to this heap.
     #[inline]
-    fn check_lent(&self, span: Span) {
+    fn is_lent(&self, span: Span) -> bool {
         let pool = self.pool as usize * UNIT as usize;
         let end = pool + self.blocks as usize * BLOCK as usize;
-        let lent = span.offset() >= pool && span.end() <= end && {
+        span.offset() >= pool && span.end() <= end && {
             let first = (span.offset() - pool) / BLOCK as usize;
             let last = (span.end() - 1 - pool) / BLOCK as usize;
             (first..=last).all(|block| control::is_lent(self.arena, block as u32, self.id.index()))
-        };
-        assert!(lent, "{span:?} is neither in heap {} nor lent to it", self.id);
+        }
     }
 
     /// Where the micro-process keeps its record; [`Span::EMPTY`] until it was set.
@@ -191,7 +220,7 @@ impl Heap {
     /// When the span is not in this slot.
     #[inline]
     pub fn set_root(&mut self, root: Span) {
-        assert!(root.is_empty() || self.has(root), "{root:?} is not in heap {}", self.id);
+        assert!(root.is_empty() || self.contains(root), "{root:?} is not in heap {}", self.id);
         let mut header = self.header();
         header.root = root;
         header.write(self.slot());

@@ -18,6 +18,18 @@ impl HeapId {
         HeapId { index, generation }
     }
 
+    /// The id as a number, for shared memory.
+    #[inline]
+    pub const fn to_bits(self) -> u64 {
+        (self.index as u64) << 32 | self.generation as u64
+    }
+
+    /// The id that [`to_bits`](HeapId::to_bits) gave. Any number is an id; most are stale.
+    #[inline]
+    pub const fn from_bits(bits: u64) -> HeapId {
+        HeapId::new((bits >> 32) as u32, bits as u32)
+    }
+
     /// The slot, `0..heaps`.
     #[inline]
     pub const fn index(self) -> u32 {

@@ -1,8 +1,8 @@
 //! Where everything in the memfd is: calculated first, mapped afterwards.
 //!
 //! ```text
-//! | blocks: 16 bytes each │ slots: 8 bytes each │ to a page | heap 0 | … | heap n-1 | block 0 | … |
-//! 0                       slots_at                          heaps_at              pool_at         size
+//! | blocks: 16 bytes each │ slots: 8 bytes each │ notes │ to a page | log | heap 0 | … | heap n-1 | block 0 | … |
+//! 0                       slots_at              notes_at            log_at  heaps_at         pool_at         size
 //! ```
 //!
 //! Invariants ([`Layout::check`] states them in code): the parts follow one another and don't overlap, heaps
@@ -11,6 +11,7 @@
 use crate::Guard;
 use crate::control::{BlockRecord, SlotRecord};
 use crate::span::UNIT;
+use crate::undo::LOG;
 use std::fmt;
 
 /// Bytes of a block of the pool: what a streaming ring is lent, and a multiple of every page size.
@@ -18,6 +19,9 @@ pub const BLOCK: u32 = 64 << 10;
 
 /// The usual page, in bytes. Some aarch64 kernels have larger ones.
 const PAGE: u32 = 4 << 10;
+
+/// Bytes for what the arena's user notes beside the micro-heaps; what was never needed has no memory.
+pub(crate) const NOTES: u32 = 1 << 20;
 
 /// The largest micro-heap, in bytes.
 const MAX_HEAP: u32 = 16 << 20;
@@ -69,6 +73,8 @@ pub struct Layout {
     heap_size: u32,
     blocks: u32,
     slots_at: usize,
+    notes_at: usize,
+    log_at: usize,
     heaps_at: usize,
     pool_at: usize,
     size: usize,
@@ -84,7 +90,7 @@ impl Layout {
     /// use vk_heap::{Config, Guard, Layout};
     /// let layout = Layout::calculate(&Config { heaps: 1000, heap_size: 5000, pool_blocks: 2, guard: Guard::Off })?;
     /// assert_eq!(layout.heap_size(), 8192);
-    /// assert_eq!(layout.size(), 8192 + 1000 * 8192 + 2 * 65536);
+    /// assert_eq!(layout.size(), layout.heap_at(0) + 1000 * 8192 + 2 * 65536);
     /// # Ok::<(), vk_heap::LayoutError>(())
     /// ```
     pub fn calculate(config: &Config) -> Result<Layout, LayoutError> {
@@ -102,10 +108,12 @@ impl Layout {
             return Err(LayoutError::HeapTooLarge);
         }
         let heap_size = heap_size.max(1).next_multiple_of(page);
-        // 64 bits hold the sum of the largest of each term: below 2³⁶ + 2³⁵ + 2⁵⁶ + 2⁴⁸.
+        // 64 bits hold the sum of the largest of each term: below 2³⁶ + 2³⁵ + 2²⁶ + 2⁵⁶ + 2⁴⁸.
         let slots_at = u64::from(blocks) * size_of::<BlockRecord>() as u64;
         let tables = slots_at + u64::from(heaps) * size_of::<SlotRecord>() as u64;
-        let heaps_at = tables.next_multiple_of(u64::from(page));
+        let notes_at = tables.next_multiple_of(u64::from(UNIT));
+        let log_at = (notes_at + u64::from(NOTES)).next_multiple_of(u64::from(page));
+        let heaps_at = log_at + u64::from(LOG);
         let pool_at = heaps_at + u64::from(heaps) * u64::from(heap_size);
         let size = pool_at + u64::from(blocks) * u64::from(BLOCK);
         if size > MAX_ARENA {
@@ -117,6 +125,8 @@ impl Layout {
             heap_size,
             blocks,
             slots_at: slots_at as usize,
+            notes_at: notes_at as usize,
+            log_at: log_at as usize,
             heaps_at: heaps_at as usize,
             pool_at: pool_at as usize,
             size: size as usize,
@@ -131,6 +141,8 @@ impl Layout {
         let parts = [
             (0, self.blocks as usize * size_of::<BlockRecord>()),
             (self.slots_at, self.heaps as usize * size_of::<SlotRecord>()),
+            (self.notes_at, NOTES as usize),
+            (self.log_at, LOG as usize),
             (self.heaps_at, self.heaps as usize * self.heap_size as usize),
             (self.pool_at, self.blocks as usize * BLOCK as usize),
             (self.size, 0),
@@ -140,7 +152,7 @@ impl Layout {
         }
         assert!(self.slots_at.is_multiple_of(align_of::<SlotRecord>()));
         assert!(self.heap_size >= self.page && self.heap_size <= MAX_HEAP);
-        for at in [self.heaps_at, self.pool_at, self.size, self.heap_size as usize] {
+        for at in [self.log_at, self.heaps_at, self.pool_at, self.size, self.heap_size as usize] {
             assert!(at.is_multiple_of(page), "{self:?}: not on a page");
         }
         assert!(self.size as u64 <= MAX_ARENA, "{self:?}: out of a span's reach");
@@ -176,6 +188,18 @@ impl Layout {
         self.slots_at
     }
 
+    /// Where the notes of the arena's user start.
+    #[inline]
+    pub(crate) const fn notes_at(&self) -> usize {
+        self.notes_at
+    }
+
+    /// Where the undo log starts.
+    #[inline]
+    pub(crate) const fn log_at(&self) -> usize {
+        self.log_at
+    }
+
     /// Where micro-heap `index` starts; `heaps()` gives the end of the last one.
     #[inline]
     pub const fn heap_at(&self, index: u32) -> usize {
@@ -207,7 +231,7 @@ mod tests {
         assert_eq!(error(config(1, 0, 1 << 20)), LayoutError::ArenaTooLarge);
         assert!(Layout::calculate(&config(4000, MAX_HEAP, 0)).is_ok());
         let one = Layout::calculate(&config(1, 0, 0)).unwrap();
-        assert_eq!((one.heap_size(), one.size()), (4096, 8192));
+        assert_eq!((one.heap_size(), one.size()), (4096, one.heap_at(0) + 4096));
     }
 
     proptest! {
@@ -223,6 +247,7 @@ mod tests {
             let Ok(layout) = Layout::on_pages(&config(heaps, heap_size, blocks), 1 << page) else {
                 prop_assert!(heaps == 0 || heap_size > MAX_HEAP
                     || u64::from(heaps) * u64::from(heap_size.max(1 << page)) + u64::from(blocks) * u64::from(BLOCK)
+                        + u64::from(NOTES) + u64::from(LOG) + 2 * u64::from(BLOCK)
                         + u64::from(heaps) * u64::from(1u32 << page) + u64::from(blocks) * 16 + u64::from(heaps) * 8 > MAX_ARENA);
                 return Ok(());
             };

@@ -21,6 +21,8 @@
 //! - A closed heap is `PROT_NONE`, and closed is the default state, so that all closed heaps are one
 //!   mapping of the kernel and `vm.max_map_count` bounds the open ones only.
 //! - An id whose heap was destroyed never opens anything.
+//! - A process may die at any instruction: whoever [attaches](Arena::attach) next finds each heap as it was at the
+//!   end or at the beginning of a [transaction](Arena::begin), and nothing lent to nobody.
 //!
 //! Deliberately absent: threads (an arena belongs to the one thread of its worker), zeroing (a frame's
 //! slots are written before they are read), growth (a quota is a quota).
@@ -47,6 +49,8 @@ mod allocator;
 mod area;
 mod arena;
 mod control;
+#[doc(hidden)]
+pub mod failpoint;
 mod guard;
 mod header;
 mod heap;
@@ -57,6 +61,7 @@ mod memory;
 mod plain;
 mod set;
 mod span;
+mod undo;
 
 pub use arena::{Arena, OpenError, Usage};
 pub use guard::{Guard, ParseGuardError};

@@ -14,7 +14,7 @@ use std::fs::File;
 use std::io;
 use std::mem::ManuallyDrop;
 use std::ops::Range;
-use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
 use std::os::linux::fs::MetadataExt;
 use std::os::unix::io::AsRawFd;
 use std::ptr::NonNull;
@@ -24,31 +24,54 @@ pub(crate) fn page() -> u32 {
     region::page::size() as u32
 }
 
+/// A new memfd of `size` bytes, sparse.
+pub(crate) fn memfd(size: usize) -> io::Result<OwnedFd> {
+    // SAFETY: the name is a C string; the call touches no memory of ours.
+    let fd = unsafe { libc::memfd_create(c"vk-heap".as_ptr(), libc::MFD_CLOEXEC) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel just gave us this descriptor, and nobody else has it.
+    let file = File::from(unsafe { OwnedFd::from_raw_fd(fd) });
+    file.set_len(size as u64)?;
+    Ok(file.into())
+}
+
 #[derive(Debug)]
 pub(crate) struct Mapping {
-    file: File,
+    file: ManuallyDrop<File>,
+    /// Whether the memfd is closed with the mapping.
+    owned: bool,
     map: ManuallyDrop<MmapRaw>,
 }
 
 impl Mapping {
-    /// A new memfd of `size` bytes, sparse, and all of it mapped and open.
-    pub(crate) fn new(size: usize) -> io::Result<Mapping> {
-        // SAFETY: the name is a C string; the call touches no memory of ours.
-        let fd = unsafe { libc::memfd_create(c"vk-heap".as_ptr(), libc::MFD_CLOEXEC) };
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
+    /// All `size` bytes of a memfd, mapped and open.
+    pub(crate) fn new(memfd: OwnedFd, size: usize) -> io::Result<Mapping> {
+        let mut mapping = Mapping::of(ManuallyDrop::new(File::from(memfd)), size)?;
+        mapping.owned = true;
+        Ok(mapping)
+    }
+
+    /// As [`new`](Mapping::new), of a memfd that is somebody else's.
+    pub(crate) fn shared(memfd: BorrowedFd<'static>, size: usize) -> io::Result<Mapping> {
+        // SAFETY: it stays open for ever, as the lifetime says, and `ManuallyDrop` never closes it.
+        let file = unsafe { File::from_raw_fd(memfd.as_raw_fd()) };
+        Mapping::of(ManuallyDrop::new(file), size)
+    }
+
+    fn of(file: ManuallyDrop<File>, size: usize) -> io::Result<Mapping> {
+        if file.metadata()?.len() != size as u64 {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "a memfd of another layout"));
         }
-        // SAFETY: the kernel just gave us this descriptor, and nobody else has it.
-        let file = File::from(unsafe { OwnedFd::from_raw_fd(fd) });
-        file.set_len(size as u64)?;
-        let map = MmapOptions::new().len(size).map_raw(&file)?;
+        let map = MmapOptions::new().len(size).map_raw(&*file)?;
         // Heaps hold what clients sent: not for core dumps.
         map.advise(Advice::DontDump)?;
         // Where all shared memory is told to be huge pages, an idle heap would cost 2 MiB. A kernel without
         // them says EINVAL, and is right.
         let _ = map.advise(Advice::NoHugePage);
         let map = ManuallyDrop::new(map);
-        Ok(Mapping { file, map })
+        Ok(Mapping { file, owned: false, map })
     }
 
     pub(crate) fn base(&self) -> NonNull<u8> {
@@ -60,10 +83,6 @@ impl Mapping {
         // `Control` to their own bytes, which `Heap::alloc` never hands out, in the one thread of the arena
         // (`Memory` is not `Send`).
         unsafe { Memory::new(self.base(), self.map.len()) }
-    }
-
-    pub(crate) fn memfd(&self) -> BorrowedFd<'_> {
-        self.file.as_fd()
     }
 
     /// Opens or closes the pages of `range`, bytes from the start.
@@ -100,6 +119,21 @@ impl Mapping {
         if status == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
+    /// Where in `range` there is memory: calls `found` with each run of bytes, as lseek(2) tells them.
+    pub(crate) fn each_resident(&self, range: Range<usize>, mut found: impl FnMut(Range<usize>)) {
+        let seek = |from: usize, whence| {
+            // SAFETY: a number; the offset of this file is used for nothing else.
+            let at = unsafe { libc::lseek(self.file.as_raw_fd(), from as libc::off_t, whence) };
+            usize::try_from(at).ok().filter(|at| *at < range.end)
+        };
+        let mut from = range.start;
+        while let Some(data) = seek(from, libc::SEEK_DATA) {
+            let hole = seek(data, libc::SEEK_HOLE).unwrap_or(range.end);
+            found(data..hole);
+            from = hole;
+        }
+    }
+
     /// Bytes of the memfd that have memory behind them.
     pub(crate) fn resident(&self) -> u64 {
         /// What `st_blocks` counts in, bytes.
@@ -112,7 +146,8 @@ impl Mapping {
 impl Drop for Mapping {
     fn drop(&mut self) {
         // SAFETY: it replaces exactly this mapping by an empty one at the same addresses, so nobody else's
-        // memory is touched; `map` is never unmapped (`ManuallyDrop`). If it fails the mapping stays.
+        // memory is touched; `map` is never unmapped (`ManuallyDrop`). If it fails the mapping stays. The file is
+        // not used after this.
         unsafe {
             libc::mmap(
                 self.map.as_mut_ptr().cast(),
@@ -122,6 +157,9 @@ impl Drop for Mapping {
                 -1,
                 0,
             );
+            if self.owned {
+                ManuallyDrop::drop(&mut self.file);
+            }
         }
     }
 }

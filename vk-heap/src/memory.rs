@@ -41,6 +41,23 @@ impl Memory {
         Memory { base: unsafe { self.base.add(at) }, len }
     }
 
+    /// Its bytes.
+    #[inline]
+    pub(crate) const fn len(self) -> usize {
+        self.len
+    }
+
+    /// Copies all of it to the beginning of `target`, another part or another memory.
+    ///
+    /// Panics if `target` is smaller.
+    #[inline]
+    pub(crate) fn copy_to(self, target: Memory) {
+        let target = target.part(0, self.len);
+        // SAFETY: both are bytes of views whose owners promised in `new` that they may be accessed; `copy` allows
+        // overlaps.
+        unsafe { self.base.copy_to(target.base, self.len) }
+    }
+
     /// Its first byte.
     #[inline]
     pub(crate) const fn base(self) -> NonNull<u8> {
@@ -85,6 +102,14 @@ unsafe impl Bits for crate::control::SlotRecord {}
 unsafe impl Bits for crate::control::BlockRecord {}
 // SAFETY: as above.
 unsafe impl Bits for crate::header::Header {}
+// SAFETY: as above.
+unsafe impl Bits for crate::undo::Head {}
+// SAFETY: as above.
+unsafe impl Bits for crate::undo::Entry {}
+// SAFETY: an integer.
+unsafe impl Bits for u64 {}
+// SAFETY: two u32.
+unsafe impl Bits for crate::HeapId {}
 
 /// Memory that is a plain buffer: header, allocator and tables need no mapping, so miri can watch them.
 #[cfg(test)]

@@ -52,6 +52,16 @@ pub struct Event {
     pub error: bool,
 }
 
+/// How far the two streams of a connection have come, in bytes since it stood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Positions {
+    /// Bytes that were read from it.
+    pub received: u64,
+    /// Bytes that were written to it; `None` once the connection is no more, when nothing can be written.
+    /// On a connection that was made by `connect` the count begins with 1.
+    pub sent: Option<u64>,
+}
+
 /// How a descriptor is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Watch {
@@ -71,6 +81,11 @@ pub enum Watch {
 pub trait Backend {
     /// What it is called in a log line: as [`Choice`](crate::Choice) spells it.
     fn name(&self) -> &'static str;
+
+    /// Its own descriptor, if it has one: where descriptors outlive the worker, somebody has to close it.
+    fn descriptor(&self) -> Option<RawFd> {
+        None
+    }
 
     /// Watches `fd`, which must be non-blocking (see [`set_nonblocking`](crate::set_nonblocking)) and not
     /// watched yet.
@@ -155,6 +170,26 @@ pub trait Backend {
     #[inline]
     fn shutdown(&mut self, fd: RawFd) -> io::Result<()> {
         sys::shutdown(fd)
+    }
+
+    /// What the kernel has counted: exact, so that who takes over a connection learns which bytes its former
+    /// holder had read and written without saying so. `None` for what keeps no count: all but TCP.
+    ///
+    /// # Errors
+    /// `EBADF`, or another of the world's.
+    fn positions(&mut self, fd: RawFd) -> io::Result<Option<Positions>> {
+        sys::positions(fd)
+    }
+
+    /// Whether there is a descriptor of that number.
+    fn is_open(&mut self, fd: RawFd) -> bool {
+        sys::is_open(fd)
+    }
+
+    /// Whether `fd` is a connection that may have been accepted from `listener`: it has a peer, and the listener's
+    /// port.
+    fn is_accepted(&mut self, fd: RawFd, listener: RawFd) -> bool {
+        sys::is_accepted(fd, listener)
     }
 
     /// What time it is.

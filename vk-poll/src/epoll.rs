@@ -9,7 +9,7 @@
 //! listed, with a number that is somebody else's.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use crate::{Backend, Event, Nanos, Token, Watch, sys};
 
@@ -52,16 +52,13 @@ impl Epoll {
     }
 }
 
-impl AsFd for Epoll {
-    /// The instance itself: where descriptors outlive a worker, someone has to close what the dead one had.
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.epoll.as_fd()
-    }
-}
-
 impl Backend for Epoll {
     fn name(&self) -> &'static str {
         "epoll"
+    }
+
+    fn descriptor(&self) -> Option<RawFd> {
+        Some(self.epoll.as_raw_fd())
     }
 
     fn add(&mut self, fd: RawFd, token: Token) -> io::Result<Watch> {

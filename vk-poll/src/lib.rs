@@ -53,7 +53,7 @@ mod sys;
 mod timers;
 mod uring;
 
-pub use backend::{Backend, Event, Nanos, Token, Watch};
+pub use backend::{Backend, Event, Nanos, Positions, Token, Watch};
 pub use choice::{Choice, UnknownChoice};
 pub use epoll::Epoll;
 pub use sim::{Faults, Peer, Server, Sim};

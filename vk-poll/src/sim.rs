@@ -22,7 +22,7 @@ use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::rc::Rc;
 
-use crate::{Backend, Event, Nanos, Token, Watch};
+use crate::{Backend, Event, Nanos, Positions, Token, Watch};
 use link::End;
 use world::{Kind, World};
 
@@ -162,6 +162,11 @@ impl Sim {
         self.world.borrow().descriptors()
     }
 
+    /// Watches nothing any more: the worker whose poller this was is dead. What it had open stays open.
+    pub fn forget_all(&self) {
+        self.world.borrow_mut().forget_all();
+    }
+
     /// Plays the outside world: `driver` is called in each wait, again and again until something is ready or it
     /// returns false: nothing to do before time goes on.
     pub fn drive(&self, driver: impl FnMut(&Sim) -> bool + 'static) {
@@ -253,6 +258,18 @@ impl Backend for Sim {
         let mut world = self.world.borrow_mut();
         world.begin(Some(fd))?;
         world.shutdown(fd)
+    }
+
+    fn positions(&mut self, fd: RawFd) -> io::Result<Option<Positions>> {
+        self.world.borrow_mut().positions(fd)
+    }
+
+    fn is_open(&mut self, fd: RawFd) -> bool {
+        self.world.borrow_mut().is_open(fd)
+    }
+
+    fn is_accepted(&mut self, fd: RawFd, _: RawFd) -> bool {
+        self.world.borrow_mut().is_stream(fd)
     }
 
     fn now(&self) -> Nanos {

@@ -14,7 +14,7 @@ use std::ptr;
 
 use libc::{c_int, c_void, socklen_t};
 
-use crate::Nanos;
+use crate::{Nanos, Positions};
 
 const NANOS_PER_SECOND: Nanos = 1_000_000_000;
 
@@ -187,7 +187,11 @@ pub fn outcome(fd: RawFd) -> io::Result<()> {
     let mut len = size_of_val(&name) as socklen_t;
     // SAFETY: `name` has room for `len` bytes, and is not read.
     match check(unsafe { libc::getpeername(fd, name.as_mut_ptr().cast(), &raw mut len) }) {
-        Err(error) if error.raw_os_error() == Some(libc::ENOTCONN) => Err(io::ErrorKind::WouldBlock.into()),
+        Err(error) if error.raw_os_error() == Some(libc::ENOTCONN) => Err(match TcpInfo::read(fd)?.state() {
+            // The kernel tells the error once, and told it to somebody who died of something else.
+            CLOSE => io::ErrorKind::ConnectionAborted.into(),
+            _ => io::ErrorKind::WouldBlock.into(),
+        }),
         result => result.map(drop),
     }
 }
@@ -198,6 +202,96 @@ pub fn shutdown(fd: RawFd) -> io::Result<()> {
         Err(error) if error.raw_os_error() == Some(libc::ENOTSOCK) => Ok(()),
         result => result.map(drop),
     }
+}
+
+/// The beginning of `struct tcp_info` (linux/tcp.h), as far as it matters, in words.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct TcpInfo([u64; 17]);
+
+impl TcpInfo {
+    fn read(fd: RawFd) -> io::Result<TcpInfo> {
+        let mut info = TcpInfo([0; 17]);
+        let mut len = size_of_val(&info) as socklen_t;
+        // SAFETY: `info` has room for `len` bytes, and any bytes are valid in it.
+        check(unsafe {
+            libc::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, (&raw mut info).cast(), &raw mut len)
+        })?;
+        Ok(info)
+    }
+
+    /// `tcpi_state`, the first byte.
+    fn state(&self) -> u8 {
+        self.0[0].to_ne_bytes()[0]
+    }
+
+    /// `tcpi_bytes_acked` and `tcpi_bytes_received`.
+    fn counts(&self) -> [u64; 2] {
+        [self.0[15], self.0[16]]
+    }
+}
+
+// States of TCP, as linux/tcp_states.h numbers them.
+const FIN_WAIT1: u8 = 4;
+const FIN_WAIT2: u8 = 5;
+const TIME_WAIT: u8 = 6;
+const CLOSE: u8 = 7;
+const CLOSE_WAIT: u8 = 8;
+const LAST_ACK: u8 = 9;
+const CLOSING: u8 = 11;
+
+/// See [`Backend::positions`](crate::Backend::positions). What has been read is what has arrived and is not
+/// waiting (`SIOCINQ`); what has been written is what is acknowledged and what waits for it (`SIOCOUTQ`). An end
+/// (FIN) counts as one byte, the one that has come and the one that was sent.
+pub fn positions(fd: RawFd) -> io::Result<Option<Positions>> {
+    let queued = |request| {
+        let mut bytes: c_int = 0;
+        // SAFETY: both requests write an int.
+        check(unsafe { libc::ioctl(fd, request, &raw mut bytes) }).map(|_| bytes as u64)
+    };
+    loop {
+        let before = match TcpInfo::read(fd) {
+            Err(error)
+                if matches!(
+                    error.raw_os_error(),
+                    Some(libc::EOPNOTSUPP | libc::ENOPROTOOPT | libc::ENOTSOCK)
+                ) =>
+            {
+                return Ok(None);
+            }
+            result => result?,
+        };
+        let (unread, unacknowledged) = (queued(libc::FIONREAD)?, queued(libc::TIOCOUTQ)?);
+        // What arrives, or is acknowledged, between the calls would be counted once too often or not at all.
+        let after = TcpInfo::read(fd)?;
+        if (before.state(), before.counts()) != (after.state(), after.counts()) {
+            continue;
+        }
+        let (state, [acked, arrived]) = (after.state(), after.counts());
+        // A connection that is no more has mostly seen the other's end; and where it has not, it was reset.
+        let has_ended = matches!(state, TIME_WAIT | CLOSE | CLOSE_WAIT | LAST_ACK | CLOSING);
+        let we_ended = matches!(state, FIN_WAIT1 | FIN_WAIT2 | LAST_ACK | CLOSING);
+        let is_over = matches!(state, TIME_WAIT | CLOSE);
+        return Ok(Some(Positions {
+            received: arrived.saturating_sub(unread + u64::from(has_ended)),
+            sent: (!is_over).then(|| (acked + unacknowledged).saturating_sub(u64::from(we_ended))),
+        }));
+    }
+}
+
+pub fn is_open(fd: RawFd) -> bool {
+    // SAFETY: no memory is involved.
+    unsafe { libc::fcntl(fd, libc::F_GETFD) >= 0 }
+}
+
+pub fn is_accepted(fd: RawFd, listener: RawFd) -> bool {
+    // SAFETY: the socket is borrowed for a question, and never closed.
+    let socket = |fd: RawFd| unsafe { mem::ManuallyDrop::new(socket2::Socket::from_raw_fd(fd)) };
+    let port = |fd: RawFd| socket(fd).local_addr().ok().and_then(|at| at.as_socket()).map(|at| at.port());
+    fd >= 0
+        && fd != listener
+        && port(fd).is_some()
+        && port(fd) == port(listener)
+        && socket(fd).peer_addr().is_ok()
 }
 
 /// Closes `fd`. Linux frees the number whatever it answers, so the answer is of no use.

@@ -25,7 +25,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::marker::PhantomData;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
 
 use io_uring::types::{Fd, SubmitArgs, Timespec};
@@ -158,17 +158,13 @@ fn arm(fd: RawFd, generation: u32) -> squeue::Entry {
     opcode::PollAdd::new(Fd(fd), INTEREST).multi(true).build().user_data(name(fd, generation))
 }
 
-impl AsFd for Uring {
-    /// The ring itself: where descriptors outlive a worker, someone has to close what the dead one had.
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: the ring owns its descriptor and lives as long as the borrow of `self`.
-        unsafe { BorrowedFd::borrow_raw(self.ring.as_raw_fd()) }
-    }
-}
-
 impl Backend for Uring {
     fn name(&self) -> &'static str {
         "uring"
+    }
+
+    fn descriptor(&self) -> Option<RawFd> {
+        Some(self.ring.as_raw_fd())
     }
 
     fn add(&mut self, fd: RawFd, token: Token) -> io::Result<Watch> {

@@ -1,14 +1,10 @@
-//! Where workers show their counters: one page of shared memory, made before they are forked.
+//! The counters that workers show: in the ledger, where whoever maps it reads them while they run.
 //!
-//! Each worker writes its own row, now and then, and whoever looks reads all rows. A row is not a snapshot
-//! of one instant; each number is whole.
-#![allow(unsafe_code)]
+//! Each worker writes its own, now and then. They are not a snapshot of one instant; each number is whole.
 
 use crate::Stats;
-use std::io;
-use std::ptr::{self, NonNull};
-use std::slice;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use crate::ledger::{Ledger, Seat};
+use std::sync::atomic::Ordering::Relaxed;
 use vk_heap::Usage;
 
 /// What is shown of each worker: name, kind and explanation, as Prometheus prints them.
@@ -33,89 +29,57 @@ pub const COLUMNS: [(&str, &str, &str); 17] = [
 ];
 
 const RESTARTS: usize = 15;
+const PID: usize = 16;
 
-type Row = [AtomicU64; COLUMNS.len()];
-
-/// The shared page. Dropping it leaves the memory mapped: workers and keeper use it to their end.
-#[derive(Debug)]
-pub struct Board {
-    rows: NonNull<Row>,
-    workers: usize,
+/// Shows a worker's counters.
+pub fn show(seat: &Seat, stats: &Stats, usage: &Usage) {
+    let numbers: [u64; RESTARTS] = [
+        stats.live,
+        stats.started,
+        stats.ended,
+        stats.panics,
+        stats.faults,
+        stats.dispatches,
+        stats.received,
+        stats.sent,
+        stats.starved,
+        u64::from(usage.heaps),
+        u64::from(usage.open),
+        u64::from(usage.blocks_lent),
+        usage.bytes_resident,
+        usage.opens,
+        usage.closes,
+    ];
+    for (cell, number) in seat.counters.iter().zip(numbers) {
+        cell.store(number, Relaxed);
+    }
+    seat.counters[PID].store(u64::from(std::process::id()), Relaxed);
 }
 
-// SAFETY: the rows are atomics, and the mapping stays to the end of the process.
-unsafe impl Sync for Board {}
-// SAFETY: as above.
-unsafe impl Send for Board {}
+/// What a worker before has shown, which its successor goes on counting from.
+pub fn recall(seat: &Seat) -> Stats {
+    let [live, started, ended, panics, faults, dispatches, received, sent, starved] =
+        std::array::from_fn(|column| seat.counters[column].load(Relaxed));
+    Stats { live, started, ended, panics, faults, dispatches, received, sent, starved }
+}
 
-impl Board {
-    /// A board with a row for each worker, all zeros.
-    ///
-    /// # Errors
-    /// Those of mmap(2).
-    pub fn new(workers: usize) -> io::Result<Board> {
-        let size = workers.max(1) * size_of::<Row>();
-        // SAFETY: a new mapping of no file touches nothing that exists.
-        let rows = unsafe {
-            let (access, flags) =
-                (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
-            libc::mmap(ptr::null_mut(), size, access, flags, -1, 0)
-        };
-        match NonNull::new(rows.cast::<Row>()) {
-            Some(rows) if rows.as_ptr().cast() != libc::MAP_FAILED => Ok(Board { rows, workers }),
-            _ => Err(io::Error::last_os_error()),
+/// Counts a restart.
+pub fn restarted(seat: &Seat) {
+    seat.counters[RESTARTS].fetch_add(1, Relaxed);
+}
+
+/// All numbers in Prometheus's text format
+/// (<https://prometheus.io/docs/instrumenting/exposition_formats/>).
+pub fn print(ledger: &Ledger) -> String {
+    let mut text = String::new();
+    for (column, (name, kind, help)) in COLUMNS.iter().enumerate() {
+        text += &format!("# HELP {name} {help}\n# TYPE {name} {kind}\n");
+        for (worker, seat) in ledger.seats().iter().enumerate() {
+            let number = seat.counters[column].load(Relaxed);
+            text += &format!("{name}{{worker=\"{worker}\"}} {number}\n");
         }
     }
-
-    fn rows(&self) -> &[Row] {
-        // SAFETY: `new` mapped as many rows, as zeros, which is a valid atomic; they are never unmapped.
-        unsafe { slice::from_raw_parts(self.rows.as_ptr(), self.workers.max(1)) }
-    }
-
-    /// Shows a worker's counters.
-    pub fn show(&self, worker: usize, stats: &Stats, usage: &Usage) {
-        let numbers = [
-            stats.live,
-            stats.started,
-            stats.ended,
-            stats.panics,
-            stats.faults,
-            stats.dispatches,
-            stats.received,
-            stats.sent,
-            stats.starved,
-            u64::from(usage.heaps),
-            u64::from(usage.open),
-            u64::from(usage.blocks_lent),
-            usage.bytes_resident,
-            usage.opens,
-            usage.closes,
-        ];
-        let row = &self.rows()[worker];
-        for (cell, number) in row.iter().zip(numbers) {
-            cell.store(number, Relaxed);
-        }
-        row[COLUMNS.len() - 1].store(u64::from(std::process::id()), Relaxed);
-    }
-
-    /// Counts a restart.
-    pub fn restarted(&self, worker: usize) {
-        self.rows()[worker][RESTARTS].fetch_add(1, Relaxed);
-    }
-
-    /// All numbers in Prometheus's text format
-    /// (<https://prometheus.io/docs/instrumenting/exposition_formats/>).
-    pub fn print(&self) -> String {
-        let mut text = String::new();
-        for (column, (name, kind, help)) in COLUMNS.iter().enumerate() {
-            text += &format!("# HELP {name} {help}\n# TYPE {name} {kind}\n");
-            for (worker, row) in self.rows().iter().enumerate() {
-                let number = row[column].load(Relaxed);
-                text += &format!("{name}{{worker=\"{worker}\"}} {number}\n");
-            }
-        }
-        text
-    }
+    text
 }
 
 #[cfg(test)]
@@ -124,7 +88,7 @@ mod tests {
 
     #[test]
     fn what_a_worker_shows_is_printed_in_its_row() {
-        let board = Board::new(2).unwrap();
+        let ledger = Ledger::new(2).unwrap();
         let stats = Stats { live: 3, sent: 14, ..Stats::default() };
         let usage = Usage {
             heaps: 9,
@@ -136,9 +100,9 @@ mod tests {
             opens: 5,
             closes: 6,
         };
-        board.show(1, &stats, &usage);
-        board.restarted(0);
-        let text = board.print();
+        show(ledger.seat(1), &stats, &usage);
+        restarted(ledger.seat(0));
+        let text = print(&ledger);
         for line in [
             "vk_live{worker=\"0\"} 0",
             "vk_live{worker=\"1\"} 3",

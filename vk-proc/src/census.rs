@@ -2,12 +2,12 @@
 
 use crate::descriptors::{NONE, token};
 use crate::process::Process;
-use crate::worker::{Known, RETRY, TRIM, Worker};
+use crate::worker::{Known, RETRY, Settings, TRIM, Worker};
 use std::io;
 use std::os::fd::RawFd;
 use vk_core::task::NEVER;
 use vk_core::{Descriptor, Entry, Port};
-use vk_heap::HeapId;
+use vk_heap::{HeapId, failpoint};
 use vk_poll::Backend;
 
 impl<B: Backend> Worker<B> {
@@ -67,14 +67,60 @@ impl<B: Backend> Worker<B> {
         }
     }
 
-    /// Makes a descriptor one of a micro-process's, watched by the poller; on failure it is closed.
+    /// Opens a descriptor for a micro-process, which has to be told of it before it is
+    /// [confirmed](Worker::confirm).
+    pub(crate) fn take(
+        &mut self,
+        id: HeapId,
+        open: impl FnOnce(&mut B) -> io::Result<RawFd>,
+    ) -> io::Result<Descriptor> {
+        let Settings { ledger, worker, .. } = self.settings;
+        let descriptor = ledger.take(worker, || {
+            let number = open(&mut self.poller)?;
+            failpoint!("opened");
+            let descriptor = self.descriptors.next(number);
+            match ledger.enter(worker, descriptor, id) {
+                Ok(()) => Ok(descriptor),
+                Err(error) => {
+                    self.poller.close(number);
+                    Err(error)
+                }
+            }
+        })?;
+        failpoint!("taken");
+        self.watch(descriptor, id, false)?;
+        Ok(descriptor)
+    }
+
+    /// Makes a descriptor that is open already one of a micro-process's; on failure it is closed.
     pub(crate) fn adopt(&mut self, number: RawFd, id: HeapId, borrowed: bool) -> io::Result<Descriptor> {
-        let next = std::mem::replace(&mut self.known[id.index() as usize].descriptors, number);
-        let descriptor = self.descriptors.insert(number, id, next, borrowed);
-        match self.poller.add(number, token(descriptor)) {
-            Ok(_) => Ok(descriptor),
+        let descriptor = self.descriptors.next(number);
+        if !borrowed {
+            self.settings.ledger.enter(self.settings.worker, descriptor, id)?;
+            self.confirm(descriptor);
+        }
+        self.watch(descriptor, id, borrowed)?;
+        Ok(descriptor)
+    }
+
+    /// The micro-process knows of the descriptor.
+    pub(crate) fn confirm(&self, descriptor: Descriptor) {
+        self.settings.ledger.confirm(self.settings.worker, descriptor.number);
+    }
+
+    /// Whether descriptors must stay as they are.
+    pub(crate) fn is_frozen(&self) -> bool {
+        self.settings.ledger.is_frozen()
+    }
+
+    /// Enters a micro-process's descriptor into the table, watched by the poller; on failure it is closed.
+    pub(crate) fn watch(&mut self, descriptor: Descriptor, id: HeapId, borrowed: bool) -> io::Result<()> {
+        let next = std::mem::replace(&mut self.known[id.index() as usize].descriptors, descriptor.number);
+        self.descriptors.insert(descriptor, id, next, borrowed);
+        match self.poller.add(descriptor.number, token(descriptor)) {
+            Ok(_) => Ok(()),
             Err(error) => {
-                self.close(number, id);
+                self.close(descriptor.number, id);
                 Err(error)
             }
         }
@@ -82,6 +128,8 @@ impl<B: Backend> Worker<B> {
 
     /// Hands a descriptor from one micro-process to another.
     pub(crate) fn hand_over(&mut self, number: RawFd, from: HeapId, to: HeapId) {
+        self.settings.ledger.hand_over(number, to);
+        failpoint!("handed over");
         self.unlink(number, from);
         let next = std::mem::replace(&mut self.known[to.index() as usize].descriptors, number);
         let known = self.descriptors.by_number(number);
@@ -97,10 +145,15 @@ impl<B: Backend> Worker<B> {
     fn release(&mut self, number: RawFd) {
         let known = self.descriptors.by_number(number);
         known.owner = None;
-        match known.borrowed {
-            true => self.poller.forget(number),
-            false => self.poller.close(number),
+        if known.borrowed {
+            return self.poller.forget(number);
         }
+        let Settings { ledger, worker, .. } = self.settings;
+        ledger.closing(worker, number);
+        failpoint!("closing");
+        self.poller.close(number);
+        failpoint!("closed");
+        ledger.closed(worker, number);
     }
 
     fn unlink(&mut self, number: RawFd, owner: HeapId) {
@@ -125,13 +178,16 @@ impl<B: Backend> Worker<B> {
     pub(crate) fn end(&mut self, id: HeapId) {
         let known = &mut self.known[id.index() as usize];
         known.live = false;
+        // First, with one store: whatever else was its own is nobody's then.
+        self.world.arena.destroy(id);
+        let known = &mut self.known[id.index() as usize];
         let mut at = std::mem::replace(&mut known.descriptors, NONE);
         while at != NONE {
             let next = self.descriptors.by_number(at).next;
             self.release(at);
             at = next;
         }
-        self.world.arena.destroy(id);
+        failpoint!("ended");
         self.stats.live -= 1;
         self.stats.ended += 1;
         self.trim = self.trim.min(self.world.now + TRIM);

@@ -32,13 +32,25 @@ pub struct Known {
 #[derive(Debug, Default)]
 pub struct Descriptors {
     known: Vec<Known>,
-    /// Of the descriptor that was entered last.
+    /// Of the descriptor that was named last.
     generation: u32,
 }
 
 impl Descriptors {
-    /// Enters a descriptor that was just opened. It counts as ready until a system call says otherwise.
-    pub fn insert(&mut self, number: RawFd, owner: HeapId, next: RawFd, borrowed: bool) -> Descriptor {
+    /// The name of a descriptor that was just opened.
+    pub fn next(&mut self, number: RawFd) -> Descriptor {
+        self.generation = self.generation.wrapping_add(1);
+        Descriptor { number, generation: self.generation }
+    }
+
+    /// The names to come are later than this one.
+    pub fn continue_after(&mut self, generation: u32) {
+        self.generation = generation;
+    }
+
+    /// Enters a descriptor. It counts as ready until a system call says otherwise.
+    pub fn insert(&mut self, descriptor: Descriptor, owner: HeapId, next: RawFd, borrowed: bool) {
+        let Descriptor { number, generation } = descriptor;
         let index = usize::try_from(number).expect("an open descriptor has a number");
         if index >= self.known.len() {
             let unknown = Known {
@@ -52,8 +64,6 @@ impl Descriptors {
             };
             self.known.resize(index + 1, unknown);
         }
-        self.generation = self.generation.wrapping_add(1);
-        let generation = self.generation;
         self.known[index] = Known {
             generation,
             owner: Some(owner),
@@ -63,7 +73,6 @@ impl Descriptors {
             next,
             borrowed,
         };
-        Descriptor { number, generation }
     }
 
     /// The state of an open descriptor of this micro-process; none for a stale handle, or another's.
@@ -116,11 +125,13 @@ mod tests {
     fn a_stale_handle_finds_nothing() {
         let mut table = Descriptors::default();
         let owner = HeapId::NONE;
-        let first = table.insert(7, owner, NONE, false);
+        let first = table.next(7);
+        table.insert(first, owner, NONE, false);
         assert!(table.find(first).is_some());
         table.by_number(7).owner = None;
         assert!(table.find(first).is_none());
-        let second = table.insert(7, owner, NONE, false);
+        let second = table.next(7);
+        table.insert(second, owner, NONE, false);
         assert!(table.find(first).is_none());
         assert_eq!(table.find(second).unwrap().owner, Some(owner));
         assert_eq!(from_token(token(second)), second);

@@ -11,9 +11,11 @@ use crate::faults;
 use crate::panics;
 use crate::process::Process;
 use crate::worker::{SHOW, Worker};
-use vk_core::task::Mark;
-use vk_core::{Port, Task, Wait};
-use vk_heap::{HeapId, OpenError};
+use std::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
+use std::sync::atomic::compiler_fence;
+use vk_core::task::{Mark, Request};
+use vk_core::{Descriptor, Port, Sink, Source, Task, Wait};
+use vk_heap::{HeapId, OpenError, failpoint};
 use vk_poll::Backend;
 
 /// Rounds of serving and running in one dispatch, so that a connection with endless input lets others in.
@@ -39,30 +41,59 @@ impl<B: Backend> Worker<B> {
         self.stats.dispatches += 1;
         self.show = self.show.min(self.world.now + SHOW);
         self.world.enter(heap);
-        faults::running(id.index(), self.known[index].name);
+        faults::running(self.known[index].name);
+        self.runs(id);
         // What panics here is a handler, or what a handler has damaged: its micro-process ends with it.
         if panics::catch(|| self.advance(id, Process::of(heap))).is_err() {
             panics::report(self.known[index].name, index);
             self.stats.panics += 1;
             self.failed |= self.is_borrower(index);
+            // What it did since the last commit has not happened. A damaged log changes nothing: it ends.
+            let _ = self.world.arena.rollback();
             if self.is_live(id) {
                 self.end(id);
             }
         }
+        failpoint!("dispatched");
+        self.runs(HeapId::NONE);
+    }
+
+    /// Notes for who comes after this worker which micro-process is being dispatched.
+    #[inline]
+    fn runs(&self, id: HeapId) {
+        self.seat.dispatches.store(self.stats.dispatches, Relaxed);
+        self.seat.running.store(id.to_bits(), Release);
+        compiler_fence(SeqCst);
+    }
+
+    /// Asks the kernel where the streams of a descriptor stand that a coroutine to be spawned is given.
+    fn locate(&mut self, task: &mut Task) {
+        let Request::Spawn { source, sink, positions: positions @ None, .. } = &mut task.request else {
+            return;
+        };
+        let mut ask = |descriptor: Descriptor| self.poller.positions(descriptor.number).ok().flatten();
+        let received = match source {
+            Source::Descriptor(descriptor) => ask(*descriptor).map_or(0, |at| at.received),
+            _ => 0,
+        };
+        let sent = match sink {
+            Sink::Descriptor(descriptor) => ask(*descriptor).and_then(|at| at.sent).unwrap_or(0),
+            _ => 0,
+        };
+        *positions = Some([received, sent]);
     }
 
     /// Serves and runs the tasks of an open micro-process until none can go on.
     fn advance(&mut self, id: HeapId, mut process: Process) {
         for round in 0.. {
-            self.serve_tasks(&mut process, id);
-            if !process.is_runnable() {
-                break;
-            }
-            if round == ROUNDS {
+            self.serve_tasks(process, id);
+            if round == ROUNDS && process.is_due(self.world.now) {
                 self.enqueue(id);
                 break;
             }
-            process.run(&mut self.world);
+            if !process.turn(&mut self.world) {
+                break;
+            }
         }
         self.leave(process, id);
     }
@@ -98,19 +129,14 @@ impl<B: Backend> Worker<B> {
     }
 
     /// Serves what each task waits for outside, as far as it can be without waiting.
-    fn serve_tasks(&mut self, process: &mut Process, id: HeapId) {
+    fn serve_tasks(&mut self, process: Process, id: HeapId) {
         let mut span = process.first();
         while !span.is_empty() {
             let task = process.task(span);
-            process.removed = false;
             if task.wait != Wait::Nothing {
-                self.serve(*process, task, id);
-                let ended = task.wait == Wait::Ended && (task.tx.is_empty() || task.is_output_over());
-                if !(ended && process.wake_joiner(&mut self.world, span)) {
-                    process.settle(&mut self.world, span);
-                }
+                self.serve(process, task, id);
             }
-            span = if process.removed { process.first() } else { process.task(span).next };
+            span = process.task(span).next;
         }
     }
 
@@ -122,6 +148,7 @@ impl<B: Backend> Worker<B> {
             Wait::Accept => self.accept(task, id),
             Wait::Connect => self.connect(task, id),
             Wait::Start => self.start(process, task, id),
+            Wait::Spawn => self.locate(task),
             _ => {}
         }
         if !task.is_ready(self.world.now) {
@@ -141,7 +168,9 @@ impl<B: Backend> Worker<B> {
             task.tx_error = libc::EBADF;
             return;
         }
-        match self.poller.shutdown(sink.number) {
+        let result = self.poller.shutdown(sink.number);
+        failpoint!("shut down");
+        match result {
             Ok(()) => task.tx_ended = true,
             Err(error) => task.tx_error = error.raw_os_error().unwrap_or(libc::EIO),
         }

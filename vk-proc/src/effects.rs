@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use vk_core::task::{NEVER, Outcome, Request};
 use vk_core::{Descriptor, Nanos, Port, Task};
-use vk_heap::{BLOCK, HeapId};
+use vk_heap::{BLOCK, HeapId, failpoint};
 use vk_poll::Backend;
 
 /// How long a sink may take no byte before it counts as broken.
@@ -34,7 +34,7 @@ impl<B: Backend> Worker<B> {
 
     fn receive_once(&mut self, process: Process, task: &mut Task, source: RawFd) {
         if task.bulk && task.rx.capacity() < BLOCK as usize {
-            self.world.grow(&mut task.rx, &mut task.rx_storage);
+            process.grow_rx(&mut self.world, task);
         }
         let mut rx = process.rx(task);
         let mut bufs = rx.writable_io();
@@ -47,7 +47,9 @@ impl<B: Backend> Worker<B> {
         }
         let bufs = if bufs[1].is_empty() { &mut bufs[..1] } else { &mut bufs[..] };
         let known = self.descriptors.by_number(source);
-        match self.poller.read(source, bufs) {
+        let result = self.poller.read(source, bufs);
+        failpoint!("read");
+        match result {
             Ok(0) => task.rx_ended = true,
             Ok(count) => {
                 rx.produced(count);
@@ -73,12 +75,14 @@ impl<B: Backend> Worker<B> {
             return;
         };
         while known.writable && !task.tx.is_empty() {
-            let mut tx = process.tx(task);
+            let tx = process.tx(task);
             let bufs = tx.readable_io();
             let bufs = if bufs[1].is_empty() { &bufs[..1] } else { &bufs[..] };
-            match self.poller.write(sink.number, bufs) {
+            let result = self.poller.write(sink.number, bufs);
+            failpoint!("written");
+            match result {
                 Ok(count) => {
-                    tx.consumed(count);
+                    process.sent(&mut self.world, task, count);
                     task.stall = NEVER;
                     self.stats.sent += count as u64;
                 }
@@ -113,8 +117,16 @@ impl<B: Backend> Worker<B> {
             if !self.has_room() {
                 return self.starve(id, false);
             }
-            match self.poller.accept(listener.number).and_then(|number| self.adopt(number, id, false)) {
-                Ok(connection) => task.outcome = Outcome::Descriptor(connection),
+            match self.take(id, |poller| poller.accept(listener.number)) {
+                Ok(connection) => {
+                    task.outcome = Outcome::Descriptor(connection);
+                    failpoint!("accepted");
+                    self.confirm(connection);
+                }
+                Err(error) if self.is_frozen() => {
+                    tracing::debug!(%error, "connections wait for the next build");
+                    return self.starve(id, true);
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.descriptors.by_number(listener.number).readable = false;
                 }
@@ -139,7 +151,12 @@ impl<B: Backend> Worker<B> {
     pub(crate) fn connect(&mut self, task: &mut Task, id: HeapId) {
         match task.request {
             Request::Connect(address) => match self.begin_connection(address, id) {
-                Ok(connection) => task.request = Request::Connecting(connection),
+                Ok(connection) => {
+                    task.request = Request::Connecting(connection);
+                    failpoint!("connecting");
+                    self.confirm(connection);
+                }
+                Err(_) if self.is_frozen() => self.starve(id, true),
                 Err(error) => task.outcome = Outcome::Failed(errno(&error)),
             },
             Request::Connecting(connection) => {
@@ -168,10 +185,9 @@ impl<B: Backend> Worker<B> {
     }
 
     fn begin_connection(&mut self, address: SocketAddr, id: HeapId) -> io::Result<Descriptor> {
-        let number = self.poller.connect(&address)?;
-        let connection = self.adopt(number, id, false)?;
+        let connection = self.take(id, |poller| poller.connect(&address))?;
         // Only an event says that it stands, or does not.
-        self.descriptors.by_number(number).writable = false;
+        self.descriptors.by_number(connection.number).writable = false;
         Ok(connection)
     }
 
@@ -188,9 +204,12 @@ impl<B: Backend> Worker<B> {
             return self.starve(id, false);
         }
         let Ok(new) = self.create(handler) else { return self.starve(id, true) };
-        self.hand_over(connection.number, id, new);
         let port = Port::Descriptor(connection);
-        self.begin(new, handler, port, port);
+        match self.begin(new, handler, port, port) {
+            // From the hand-over on it is the new one's; until then the new one is nobody's, and ends with us.
+            Some(()) => self.hand_over(connection.number, id, new),
+            None => self.close(connection.number, id),
+        }
         self.world.enter(process.heap());
         (task.request, task.outcome) = (Request::None, Outcome::Done);
     }

@@ -1,7 +1,7 @@
 //! Micro-processes: the worker that dispatches them, and what they ask of the world outside.
 //!
 //! ```text
-//!   keeper ──fork──► worker ─► poller ─► events
+//!   keeper ─clone3─► worker ─► poller ─► events
 //!                       │                  │
 //!                       ▼                  ▼
 //!                   runnable ◄──────── descriptors (readiness, by number)
@@ -27,14 +27,18 @@ mod drain;
 mod effects;
 mod faults;
 pub mod keeper;
+pub mod ledger;
 mod listener;
 mod memory;
 mod panics;
 mod process;
+mod resume;
+mod shared;
 pub mod signals;
 pub mod socket;
 mod stats;
 mod worker;
 
+pub use resume::Death;
 pub use stats::Stats;
 pub use worker::{Settings, Worker};

@@ -33,6 +33,14 @@ pub fn catch(run: impl FnOnce()) -> Result<(), Box<dyn Any + Send>> {
     CATCHING.set(true);
     let result = panic::catch_unwind(AssertUnwindSafe(run));
     CATCHING.set(false);
+    #[cfg(debug_assertions)]
+    if let Err(payload) = result {
+        // A test lets the worker die here: nobody catches that.
+        if payload.is::<vk_heap::failpoint::Death>() {
+            panic::resume_unwind(payload);
+        }
+        return Err(payload);
+    }
     result
 }
 

@@ -10,19 +10,26 @@
 //! Invariants:
 //! - a task is in the run queue exactly if its wait is [`Wait::Nothing`] and it is not running;
 //! - a span in the record or in a task's links was allocated by [`Process::add_task`] and is freed only by
-//!   [`Process::remove_task`], which unlinks it everywhere first.
+//!   [`Process::remove_task`], which unlinks it everywhere first;
+//! - whatever happens here, happens in a transaction of the micro-heap: a worker that dies leaves it as it was
+//!   before, or as it was after.
+//!
+//! A transaction keeps what may be written in it. The bytes of rings need no keeping while they are written in one
+//! direction only: a task alone puts bytes behind those that were there. With several tasks, one may empty a
+//! ring that another fills again; so each turn and what follows from it are transactions of their own.
 #![allow(unsafe_code)]
 
 use std::io;
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 use std::task::Poll;
+use vk_core::io::Tally;
 use vk_core::io::bytes_of;
 use vk_core::rt::Coroutine;
 use vk_core::task::{Mark, Outcome, Request, Task};
-use vk_core::{Entry, Io, Nanos, Port, Sink, Source, Wait, World};
-use vk_heap::{Heap, Span};
-use vk_vectoring::{Vectoring, exchange};
+use vk_core::{Entry, Io, Nanos, Port, Registry, Sink, Source, Wait, World};
+use vk_heap::{Heap, Span, failpoint};
+use vk_vectoring::{Ring, Vectoring, exchange};
 
 /// Bytes of a ring while it is small: two of them, the records and a frame fit a page of 4 KiB.
 pub const RING: u32 = 1024;
@@ -48,7 +55,7 @@ pub struct Process {
     heap: Heap,
     record: NonNull<Record>,
     /// Whether a task was removed through this handle: who goes through the tasks has to begin again.
-    pub removed: bool,
+    removed: bool,
 }
 
 impl Process {
@@ -68,7 +75,6 @@ impl Process {
     ) -> Option<Process> {
         let mut heap = world.heap();
         let root = heap.alloc(size_of::<Record>() as u32).ok()?;
-        heap.set_root(root);
         let record = heap.ptr(root).cast::<Record>();
         let empty = Record { main: Span::EMPTY, tasks: Span::EMPTY, head: Span::EMPTY, tail: Span::EMPTY };
         // SAFETY: allocated just now, with the record's size, aligned to 16.
@@ -77,8 +83,10 @@ impl Process {
         let frame = world.allocate(entry.frame_size().max(1))?;
         start(heap.ptr(frame));
         let index = world.registry.index(entry);
-        let main = process.add_task(world, index, frame, source, sink)?;
+        let main = process.add_task(world, index, frame, source, sink, [0; 2])?;
         process.record().main = main;
+        // The last step of its making: who dies before it leaves a micro-heap with nobody in it.
+        heap.set_root(root);
         Some(process)
     }
 
@@ -100,6 +108,43 @@ impl Process {
     #[inline]
     pub fn of(heap: Heap) -> Process {
         Process { heap, record: heap.ptr(heap.root()).cast(), removed: false }
+    }
+
+    /// The gate: the micro-process that another worker has left in an open micro-heap, if all of it is what it
+    /// should be. None for one that was not finished, or is damaged.
+    pub fn claim(heap: Heap, registry: &Registry) -> Option<Process> {
+        let record = heap.claim(heap.root()).filter(|_| heap.root().len() as usize == size_of::<Record>())?;
+        let process = Process { heap, record: record.cast(), removed: false };
+        let &mut Record { main, tasks, head, .. } = process.record();
+        let task = |span: Span| {
+            let place = heap.claim(span).filter(|_| span.len() as usize == size_of::<Task>())?;
+            // SAFETY: `Heap::claim` found as many bytes in memory of this micro-heap; nobody writes them here.
+            let task = unsafe { Task::claimed(place) }?;
+            let entry = registry.get(task.entry)?;
+            heap.claim(task.frame).filter(|_| task.frame.len() >= entry.frame_size())?;
+            [task.rx_storage, task.tx_storage]
+                .map(|storage| heap.claim(storage))
+                .iter()
+                .all(Option::is_some)
+                .then_some(task)
+        };
+        let follow = |first: Span, next: fn(&Task) -> Span| {
+            let mut spans = Vec::new();
+            let mut span = first;
+            while !span.is_empty() {
+                let found = task(span).filter(|_| !spans.contains(&span))?;
+                spans.push(span);
+                span = next(found);
+            }
+            Some(spans)
+        };
+        let all = follow(tasks, |task| task.next)?;
+        let queue = follow(head, |task| task.next_runnable)?;
+        let known = |span: &Span| all.contains(span);
+        let is_known = |port: &Port| !matches!(port, Port::Task(other) if !known(other));
+        let ports = all.iter().flat_map(|span| [process.task(*span).source, process.task(*span).sink]);
+        (known(&main) && queue.iter().all(known) && ports.into_iter().all(|port| is_known(&port)))
+            .then_some(process)
     }
 
     #[inline]
@@ -156,13 +201,14 @@ impl Process {
     }
 
     /// Adds a task, ready to run.
-    pub fn add_task(
+    fn add_task(
         &mut self,
         world: &mut World,
         entry: u32,
         frame: Span,
         source: Port,
         sink: Port,
+        [received, sent]: [u64; 2],
     ) -> Option<Span> {
         let places = [size_of::<Task>() as u32, RING, RING].map(|size| world.allocate(size));
         let [Some(span), Some(rx), Some(tx)] = places else {
@@ -172,7 +218,9 @@ impl Process {
         let next = std::mem::replace(&mut self.record().tasks, span);
         let rx_ended = source == Port::Nothing;
         let tx_ended = sink == Port::Nothing;
-        let task = Task { source, sink, rx_ended, tx_ended, next, ..Task::new(entry, frame, rx, tx) };
+        let rings = (Ring::starting_at(received, RING), Ring::starting_at(sent, RING));
+        let task = Task::new(entry, frame, rx, tx);
+        let task = Task { rx: rings.0, tx: rings.1, source, sink, rx_ended, tx_ended, next, ..task };
         // SAFETY: allocated just now, with the task's size, aligned to 16.
         unsafe { self.heap.ptr(span).cast::<Task>().write(task) };
         self.enqueue(span);
@@ -197,18 +245,69 @@ impl Process {
 
     /// Puts a blocked task into the run queue if what it waits for has come.
     #[inline(always)]
-    pub fn wake(&mut self, span: Span, now: Nanos) {
+    fn wake(&mut self, span: Span, now: Nanos) {
         let task = self.task(span);
         if task.wait != Wait::Nothing && task.is_ready(now) {
             self.enqueue(span);
         }
     }
 
-    /// Runs tasks until none can, or they had their turns. Effects outside are up to the caller.
+    /// Whether it has one task only.
+    #[inline]
+    fn is_alone(&self) -> bool {
+        self.task(self.first()).next.is_empty()
+    }
+
+    /// Begins a transaction.
+    #[inline]
+    fn begin(&self, world: &mut World) {
+        let first = self.task(self.first());
+        let without = match first.next.is_empty() {
+            true => [first.rx_storage, first.tx_storage],
+            false => [Span::EMPTY; 2],
+        };
+        world.arena.begin(&self.heap, without);
+    }
+
+    /// Where a ring may be filled again that was emptied since: one transaction ends, and the next begins.
+    #[inline]
+    fn part(&self, world: &mut World) {
+        if !self.is_alone() {
+            world.arena.commit();
+            self.begin(world);
+        }
+    }
+
+    /// Does what can be done without the world outside: wakes tasks and runs them until none can, or they had
+    /// their turns. Returns whether one has run.
     ///
     /// # Panics
-    /// If a coroutine does.
-    pub fn run(&mut self, world: &mut World) {
+    /// If a coroutine does. The transaction is under way then.
+    pub fn turn(&mut self, world: &mut World) -> bool {
+        if !self.is_due(world.now) {
+            return false;
+        }
+        self.begin(world);
+        self.settle_all(world);
+        self.part(world);
+        let ran = self.is_runnable();
+        self.run(world);
+        world.arena.commit();
+        ran
+    }
+
+    /// Whether there may be something to do: with several tasks always, as they may have to do with one another.
+    #[inline]
+    pub fn is_due(&self, now: Nanos) -> bool {
+        let first = self.task(self.first());
+        !first.next.is_empty()
+            || self.is_runnable()
+            || first.is_ready(now)
+            || matches!(first.wait, Wait::Turn | Wait::Spawn | Wait::Join)
+    }
+
+    /// Runs tasks until none can, or they had their turns.
+    fn run(&mut self, world: &mut World) {
         for _ in 0..TURNS {
             let record = self.record();
             let span = record.head;
@@ -219,7 +318,25 @@ impl Process {
             record.head = task.next_runnable;
             let (entry, frame) = (task.entry, task.frame);
             self.resume(world, span, entry, frame);
+            self.part(world);
             self.settle(world, span);
+            self.part(world);
+        }
+    }
+
+    /// Settles every task that waits.
+    fn settle_all(&mut self, world: &mut World) {
+        let mut span = self.first();
+        while !span.is_empty() {
+            let task = self.task(span);
+            self.removed = false;
+            if task.wait != Wait::Nothing {
+                let ended = task.wait == Wait::Ended && (task.tx.is_empty() || task.is_output_over());
+                if !(ended && self.wake_joiner(world, span)) {
+                    self.settle(world, span);
+                }
+            }
+            span = if self.removed { self.first() } else { self.task(span).next };
         }
     }
 
@@ -250,7 +367,7 @@ impl Process {
     /// After a task has run, or its rings have changed: moves bytes through its pipes, serves what it asks
     /// of its own micro-process, and wakes whom that concerns.
     #[inline(always)]
-    pub fn settle(&mut self, world: &mut World, span: Span) {
+    fn settle(&mut self, world: &mut World, span: Span) {
         let task = self.task(span);
         let piped = matches!((task.source, task.sink), (Port::Task(_), _) | (_, Port::Task(_)));
         match task.wait {
@@ -310,7 +427,13 @@ impl Process {
 
     /// Serves [`Wait::Spawn`].
     fn spawn(&mut self, world: &mut World, parent: Span) {
-        let Request::Spawn { entry, frame, source, sink } = self.task(parent).request else { return };
+        let Request::Spawn { entry, frame, source, sink, positions } = self.task(parent).request else {
+            return;
+        };
+        let outside = matches!(source, Source::Descriptor(_)) || matches!(sink, Sink::Descriptor(_));
+        if outside && positions.is_none() {
+            return;
+        }
         let p = self.task(parent);
         p.request = Request::None;
         let from = match source {
@@ -325,7 +448,8 @@ impl Process {
             Sink::Parent => Port::Task(parent),
             Sink::Inherit => p.sink,
         };
-        let Some(child) = self.add_task(world, entry, frame, from, to) else {
+        let positions = positions.unwrap_or_default();
+        let Some(child) = self.add_task(world, entry, frame, from, to, positions) else {
             world.release(frame);
             p.outcome = Outcome::Failed(libc::ENOMEM);
             return;
@@ -388,7 +512,7 @@ impl Process {
     }
 
     /// A task has ended, or sent its last bytes: wakes who waits for that. True if the task is gone then.
-    pub fn wake_joiner(&mut self, world: &mut World, ended: Span) -> bool {
+    fn wake_joiner(&mut self, world: &mut World, ended: Span) -> bool {
         let mut span = self.first();
         while !span.is_empty() {
             let task = self.task(span);
@@ -444,17 +568,79 @@ impl Process {
         next
     }
 
+    /// So many bytes of a task's sending ring were written to its sink.
+    #[inline]
+    pub fn sent(&self, world: &mut World, task: &mut Task, count: usize) {
+        // A ring's head is two numbers; between them it would be neither here nor there.
+        world.arena.begin_with(&self.heap, NonNull::from(&mut task.tx).cast(), size_of::<Ring>());
+        self.tx(task).consumed(count);
+        failpoint!("consumed");
+        world.arena.commit();
+    }
+
+    /// Whether something may be done for a task that no event announces: what is unsent was never tried to send, as
+    /// far as this worker knows.
+    pub fn has_something_to_do(&self) -> bool {
+        let mut span = self.first();
+        while !span.is_empty() {
+            let task = self.task(span);
+            let unsent = !task.tx.is_empty() && !task.is_output_over();
+            if unsent || !matches!(task.wait, Wait::Received | Wait::Accept | Wait::Wake) {
+                return true;
+            }
+            span = task.next;
+        }
+        false
+    }
+
+    /// Where its first coroutine stands: the number of the block in which it goes on.
+    pub fn program_counter(&self) -> u32 {
+        let frame = self.task(self.main()).frame;
+        // SAFETY: the frame of a coroutine, of `repr(C)`, begins with its program counter.
+        unsafe { self.heap.ptr(frame).cast::<u32>().read() }
+    }
+
+    /// What is to be counted of its tasks, so that in the end each pause has its resume.
+    pub fn tally(&self) -> Tally {
+        let mut tally = Tally::default();
+        let mut span = self.first();
+        while !span.is_empty() {
+            let task = self.task(span);
+            tally.tasks += 1;
+            match task.wait {
+                Wait::Nothing => {}
+                Wait::Ended => (tally.resumed, tally.ended) = (tally.resumed + 1, tally.ended + 1),
+                _ => (tally.resumed, tally.paused) = (tally.resumed + 1, tally.paused + 1),
+            }
+            span = task.next;
+        }
+        tally
+    }
+
+    /// Moves a task's receiving ring to a whole block, if there is one.
+    pub fn grow_rx(&self, world: &mut World, task: &mut Task) {
+        world.arena.begin(&self.heap, [Span::EMPTY; 2]);
+        world.grow(&mut task.rx, &mut task.rx_storage);
+        world.arena.commit();
+    }
+
     /// Gives lent rings that are empty back to the pool.
     pub fn shrink(&self, world: &mut World) {
         let mut span = self.first();
         while !span.is_empty() {
             let task = self.task(span);
             let wanted = task.wait == Wait::Received && task.need > RING;
-            if task.rx.capacity() > RING as usize && task.rx.is_empty() && !wanted {
-                world.shrink(&mut task.rx, &mut task.rx_storage, RING);
-            }
-            if task.tx.capacity() > RING as usize && task.tx.is_empty() {
-                world.shrink(&mut task.tx, &mut task.tx_storage, RING);
+            let rx = task.rx.capacity() > RING as usize && task.rx.is_empty() && !wanted;
+            let tx = task.tx.capacity() > RING as usize && task.tx.is_empty();
+            if rx || tx {
+                world.arena.begin(&self.heap, [Span::EMPTY; 2]);
+                if rx {
+                    world.shrink(&mut task.rx, &mut task.rx_storage, RING);
+                }
+                if tx {
+                    world.shrink(&mut task.tx, &mut task.tx_storage, RING);
+                }
+                world.arena.commit();
             }
             span = task.next;
         }

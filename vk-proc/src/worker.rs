@@ -8,9 +8,10 @@
 //!
 //! Events are collected first and micro-processes run afterwards; no user code runs inside collection.
 
-use crate::board::Board;
-use crate::descriptors::{Descriptors, from_token};
+use crate::board;
+use crate::descriptors::{Descriptors, NONE, from_token};
 use crate::faults;
+use crate::ledger::{Ledger, Seat};
 use crate::listener;
 use crate::memory;
 use crate::panics;
@@ -44,12 +45,14 @@ pub(crate) const RETRY: Nanos = 100_000_000;
 const SIGNALS: Token = Token(u64::MAX);
 
 /// What a worker serves with.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// Micro-processes at a time, listeners included.
     pub max_procs: u32,
-    /// Where the worker shows its counters, and in which row.
-    pub board: (&'static Board, usize),
+    /// Where the worker writes down what its successor has to know, and shows its counters.
+    pub ledger: &'static Ledger,
+    /// Its number, from 0.
+    pub worker: usize,
 }
 
 /// What the worker knows of a micro-process while its micro-heap is closed.
@@ -69,6 +72,20 @@ pub(crate) struct Known {
     pub next: Nanos,
     /// When its timer is set for: at `next` or earlier.
     pub armed: Nanos,
+}
+
+impl Known {
+    /// Nobody.
+    pub(crate) const GONE: Known = Known {
+        id: HeapId::NONE,
+        live: false,
+        queued: false,
+        listener: false,
+        name: "",
+        descriptors: NONE,
+        next: NEVER,
+        armed: NEVER,
+    };
 }
 
 /// One worker, on one backend.
@@ -93,25 +110,30 @@ pub struct Worker<B> {
     pub(crate) show: Nanos,
     epoch_end: Nanos,
     pub(crate) settings: Settings,
+    pub(crate) seat: &'static Seat,
     pub(crate) failed: bool,
 }
 
 impl<B: Backend> Worker<B> {
-    /// A worker without any micro-process.
+    /// A worker without any micro-process, but for those that may be in the arena: see
+    /// [`resume`](Worker::resume).
     ///
     /// # Errors
-    /// If `signals`, a signalfd, can't be polled.
+    /// If `signals`, a signalfd, can't be polled, or another program has used the arena.
     pub fn new(
         arena: Arena,
         mut poller: B,
         signals: Option<OwnedFd>,
         settings: Settings,
     ) -> io::Result<Self> {
+        let Settings { ledger, worker, .. } = settings;
+        let tools = [poller.descriptor(), signals.as_ref().map(AsRawFd::as_raw_fd)];
+        tools.into_iter().flatten().for_each(|tool| ledger.enter_tool(worker, tool));
         if let Some(signals) = &signals {
             poller.add(signals.as_raw_fd(), SIGNALS)?;
         }
         let now = poller.now();
-        let mut world = World::new(arena);
+        let mut world = World::new(arena)?;
         world.now = now;
         Ok(Worker {
             world,
@@ -131,6 +153,7 @@ impl<B: Backend> Worker<B> {
             trim: NEVER,
             show: now,
             epoch_end: now,
+            seat: settings.ledger.seat(settings.worker),
             settings,
             failed: false,
         })
@@ -200,11 +223,12 @@ impl<B: Backend> Worker<B> {
     /// If the poller fails.
     pub fn run(&mut self) -> io::Result<()> {
         panics::install();
-        faults::install();
+        faults::install(self.seat);
         while self.stats.live > 0 {
             self.turn()?;
         }
-        Ok(())
+        // What was closed last is let go of with a wait: whoever starts next finds the port free.
+        self.poller.wait(Some(0), &mut self.events)
     }
 
     /// One round: waits, collects events, dispatches whom they concern.
@@ -233,14 +257,13 @@ impl<B: Backend> Worker<B> {
             for next in at..at + part {
                 self.dispatch(self.batch[next]);
             }
-            faults::idle();
             at += part;
         }
         Ok(())
     }
 
     /// Closes what the guard has left open, when it has been for long enough.
-    fn end_epoch(&mut self) {
+    pub(crate) fn end_epoch(&mut self) {
         let now = self.world.now;
         if now >= self.epoch_end || self.world.arena.is_epoch_over() {
             self.world.arena.close_all();
@@ -257,10 +280,13 @@ impl<B: Backend> Worker<B> {
                 continue;
             }
             let Some(known) = self.descriptors.find(from_token(event.token)) else { continue };
+            let before = (known.readable, known.writable, known.closed);
             known.readable |= event.readable || event.closed || event.error;
             known.writable |= event.writable || event.error;
             known.closed |= event.closed || event.error;
-            if let Some(owner) = known.owner {
+            // That there is room to send is no news to who had room.
+            let news = event.readable || before != (known.readable, known.writable, known.closed);
+            if let Some(owner) = known.owner.filter(|_| news) {
                 self.enqueue(owner);
             }
         }
@@ -290,8 +316,7 @@ impl<B: Backend> Worker<B> {
         }
         if now >= self.show {
             self.show = NEVER;
-            let (board, row) = self.settings.board;
-            board.show(row, &self.stats, &self.world.arena.usage());
+            board::show(self.seat, &self.stats, &self.world.arena.usage());
         }
         if now >= self.trim {
             self.trim();

@@ -16,7 +16,7 @@ use std::time::Duration;
 use vk_core::{Entry, Io, Line};
 use vk_heap::{Arena, Config, Guard};
 use vk_poll::Epoll;
-use vk_proc::board::Board;
+use vk_proc::ledger::Ledger;
 use vk_proc::{Settings, Worker};
 
 /// A byte in the frame of the handler that said `mine`.
@@ -53,8 +53,8 @@ fn worker() {
     };
     let guard: Guard = guard.parse().unwrap();
     let config = Config { heaps: 4, heap_size: 4096, pool_blocks: 4, guard };
-    let board = Box::leak(Box::new(Board::new(1).unwrap()));
-    let settings = Settings { max_procs: 4, board: (board, 0) };
+    let ledger = Box::leak(Box::new(Ledger::new(1).unwrap()));
+    let settings = Settings { max_procs: 4, ledger, worker: 0 };
     let poller = Epoll::new().unwrap();
     let mut worker = Worker::new(Arena::new(&config).unwrap(), poller, None, settings).unwrap();
     let pairs: Vec<_> = (0..2).map(|_| UnixStream::pair().unwrap()).collect();

@@ -11,15 +11,15 @@ use vk_core::rt::Coroutine;
 use vk_core::{Child, Descriptor, Entry, HeapBytes, Io, Line, Sink, Source};
 use vk_heap::{Arena, Config, Guard};
 use vk_poll::{Faults, Peer, Sim};
-use vk_proc::board::Board;
+use vk_proc::ledger::Ledger;
 use vk_proc::{Settings, Worker};
 
 const GUARDS: [Guard; 4] = [Guard::Strict, Guard::Epoch(2), Guard::Epoch(1024), Guard::Off];
 
 fn worker(sim: &Sim, guard: Guard, max_procs: u32) -> Worker<Sim> {
-    let board = Box::leak(Box::new(Board::new(1).unwrap()));
+    let ledger = Box::leak(Box::new(Ledger::new(1).unwrap()));
     let config = Config { heaps: max_procs, heap_size: 4096, pool_blocks: 64, guard };
-    let settings = Settings { max_procs, board: (board, 0) };
+    let settings = Settings { max_procs, ledger, worker: 0 };
     Worker::new(Arena::new(&config).unwrap(), sim.clone(), None, settings).unwrap()
 }
 

@@ -31,7 +31,13 @@ impl Ring {
     /// empty and full).
     #[inline]
     pub const fn new(capacity: u32) -> Ring {
-        Ring { head: 0, tail: 0, at: 0, capacity }
+        Ring::starting_at(0, capacity)
+    }
+
+    /// An empty ring at a later position of its stream: the bytes before went through another ring.
+    #[inline]
+    pub const fn starting_at(position: u64, capacity: u32) -> Ring {
+        Ring { head: position, tail: position, at: 0, capacity }
     }
 
     /// Stream position of the first unread byte: how many bytes were ever read from the ring.

@@ -1,7 +1,8 @@
 //! The counters, for `--admin`.
 
-use crate::serve::BOARD;
+use crate::serve::LEDGER;
 use vk::prelude::*;
+use vk_proc::board;
 
 /// Bytes of the longest report: it is for some hundred workers.
 const REPORT: usize = 64 << 10;
@@ -15,7 +16,7 @@ pub fn admin(io: &mut Io) -> io::Result<()> {
     // The counters go on while the report is sent: it is made once, and kept.
     let mut report: HeapBytes = io.alloc(REPORT)?;
     let len: usize = {
-        let text = BOARD.get().expect("made before any worker").print();
+        let text = board::print(LEDGER.get().expect("made before any worker"));
         let len = text.len().min(REPORT);
         report[..len].copy_from_slice(&text.as_bytes()[..len]);
         len

@@ -5,7 +5,8 @@ use clap::builder::{FalseyValueParser, ValueParser};
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Command, Error, value_parser};
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::num::ParseIntError;
+use std::num::{ParseFloatError, ParseIntError};
+use std::time::Duration;
 use vk_heap::Guard;
 use vk_poll::Choice;
 
@@ -14,6 +15,9 @@ const HEAP: u32 = 4096;
 
 /// Micro-processes of a worker, likewise. What isn't used costs address space only.
 const MAX_PROCS: u32 = 65_536;
+
+/// How long a dispatch may take, unless the command line says otherwise.
+const DISPATCH_LIMIT: Duration = Duration::from_secs(5);
 
 /// What the command line says.
 #[derive(Debug)]
@@ -25,6 +29,8 @@ pub struct Options {
     pub poller: Choice,
     pub heap: u32,
     pub max_procs: u32,
+    /// How long a dispatch may take.
+    pub dispatch_limit: Option<Duration>,
     /// Where the counters are shown.
     pub admin: Option<SocketAddr>,
     pub stdio: bool,
@@ -57,6 +63,7 @@ fn read(app: &App, matches: &ArgMatches) -> Options {
         poller: matches.get_one("poller").copied().unwrap_or(Choice::Auto),
         heap: matches.get_one("heap").copied().or(app.heap).unwrap_or(HEAP),
         max_procs: matches.get_one("max-procs").copied().or(app.max_procs).unwrap_or(MAX_PROCS),
+        dispatch_limit: matches.get_one("dispatch-limit").copied().unwrap_or(Some(DISPATCH_LIMIT)),
         admin: matches.get_one("admin").copied(),
         stdio: matches.get_flag("stdio") || app.listeners.is_empty(),
         log: matches.get_one::<String>("log").cloned().unwrap_or_else(|| "info".into()),
@@ -117,6 +124,12 @@ fn command(app: &App) -> Command {
             "Micro-processes of a worker; further connections wait [default: 65536, or as declared]",
         ))
         .arg(option(
+            "dispatch-limit",
+            "SECONDS",
+            ValueParser::new(seconds),
+            "How long a handler may run without blocking before it is ended; 0 for ever [default: 5]",
+        ))
+        .arg(option(
             "admin",
             "ADDR:PORT",
             ValueParser::new(address),
@@ -141,6 +154,15 @@ fn command(app: &App) -> Command {
         command = command.arg(Arg::new("args").value_name(usage).num_args(0..));
     }
     command
+}
+
+/// A time of up to a year: `5`, `0.5`; none for `0`.
+fn seconds(text: &str) -> Result<Option<Duration>, String> {
+    let seconds: f64 = text.parse().map_err(|error: ParseFloatError| error.to_string())?;
+    if !(0.0..=31_536_000.0).contains(&seconds) {
+        return Err("out of range".into());
+    }
+    Ok(Some(Duration::from_secs_f64(seconds)).filter(|time| !time.is_zero()))
 }
 
 /// `ADDR:PORT`, where the address may be a name.
@@ -171,6 +193,15 @@ mod tests {
         assert_eq!(size("2M"), Ok(2 << 20));
         for wrong in ["", "k", "0", "-1", "1g", "5000m", "9999999999"] {
             assert!(size(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn times_are_seconds() {
+        assert_eq!(seconds("0.5"), Ok(Some(Duration::from_millis(500))));
+        assert_eq!(seconds("0"), Ok(None));
+        for wrong in ["", "-1", "nan", "inf", "1e99", "5s"] {
+            assert!(seconds(wrong).is_err(), "{wrong}");
         }
     }
 

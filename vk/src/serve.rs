@@ -4,31 +4,40 @@ use crate::admin::admin;
 use crate::app::App;
 use crate::options::Options;
 use std::io::{self, IsTerminal};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::process::ExitCode;
 use std::sync::OnceLock;
 use tracing_subscriber::EnvFilter;
-use vk_core::Entry;
+use vk_core::{Entry, registry};
 use vk_heap::{Arena, Config, Layout};
 use vk_poll::{Backend, Choice, Epoll, Uring, set_nonblocking};
-use vk_proc::board::Board;
-use vk_proc::{Settings, Worker, keeper, signals, socket};
+use vk_proc::ledger::Ledger;
+use vk_proc::{Death, Settings, Worker, keeper, signals, socket};
 
 /// Blocks of 64 KiB that micro-processes borrow while they stream: address space, not memory.
 const POOL_BLOCKS: u32 = 65_536;
 
-/// The workers' counters, which the admin handler prints.
-pub static BOARD: OnceLock<Board> = OnceLock::new();
+/// What keeper and workers share: the admin handler prints their counters.
+pub static LEDGER: OnceLock<Ledger> = OnceLock::new();
 
-/// The board, and a worker's row of it.
-type Row = (&'static Board, usize);
+/// A listening socket, open as long as anybody uses it, and who serves it.
+type Listener = (RawFd, &'static Entry);
 
 /// What a worker serves.
-enum Work {
-    /// Listening sockets, each with its handler.
-    Listeners(Vec<(OwnedFd, &'static Entry)>),
-    /// Standard input and output.
+enum Work<'a> {
+    /// Standard input and output, in this process.
     Stdio(&'static Entry),
+    /// Connections, in this process.
+    Alone(&'a [Listener]),
+    /// Connections, in a process with a keeper, going on with what the worker before it left.
+    Kept { memfd: BorrowedFd<'static>, death: Death, listeners: &'a [Listener] },
+}
+
+/// What is settled before any worker starts.
+struct Plan<'a> {
+    options: &'a Options,
+    poller: Choice,
+    ledger: &'static Ledger,
 }
 
 /// Serves until a signal ends it, or standard input does.
@@ -37,22 +46,24 @@ pub fn serve(app: &App, options: &Options) -> Result<ExitCode, String> {
     // Before anybody is told that it listens.
     Layout::calculate(&arena(options)).map_err(|error| error.to_string())?;
     signals::block().map_err(|error| format!("can't block signals: {error}"))?;
-    let board = Board::new(options.workers).map_err(|error| format!("no shared memory: {error}"))?;
-    let board = BOARD.get_or_init(|| board);
-    let poller = settle(options.poller);
+    let ledger = Ledger::new(options.workers).map_err(|error| format!("no shared memory: {error}"))?;
+    let ledger = LEDGER.get_or_init(|| ledger);
+    let plan = Plan { options, poller: settle(options.poller), ledger };
     if options.stdio {
         let handler = app.stdio().expect("checked with the options").0;
-        return Ok(work(options, poller, (board, 0), Work::Stdio(handler)));
+        return Ok(plan.work(0, Work::Stdio(handler)).into());
     }
-    let mut shares = bind(app, options)?;
+    let shares = bind(app, options)?;
     if options.workers == 0 {
-        return Ok(work(options, poller, (board, 0), Work::Listeners(shares.remove(0))));
+        return Ok(plan.work(0, Work::Alone(&shares[0])).into());
     }
-    let status = keeper::keep(options.workers, board, move |number| {
-        // A worker closes the others' sockets; the keeper keeps all, so that a port outlives its worker, until
-        // it drops this closure.
-        let mine = std::mem::take(&mut shares).swap_remove(number);
-        work(options, poller, (board, number), Work::Listeners(mine))
+    let memfds = shares.iter().map(|_| Arena::memfd(&arena(options)));
+    let memfds = memfds.collect::<io::Result<Vec<_>>>().map_err(|error| format!("no memory: {error}"))?;
+    let memfds: &[OwnedFd] = memfds.leak();
+    registry::image();
+    let status = keeper::keep(ledger, options.dispatch_limit, |number, death| {
+        let (memfd, listeners) = (memfds[number].as_fd(), shares[number].as_slice());
+        plan.work(number, Work::Kept { memfd, death, listeners })
     });
     status.map_err(|error| format!("the keeper failed: {error}"))
 }
@@ -65,7 +76,7 @@ fn log(options: &Options) -> Result<(), String> {
 }
 
 /// Binds what is declared or asked for; returns each worker's share.
-fn bind(app: &App, options: &Options) -> Result<Vec<Vec<(OwnedFd, &'static Entry)>>, String> {
+fn bind(app: &App, options: &Options) -> Result<Vec<Vec<Listener>>, String> {
     let declared = app.listeners.iter().map(|listener| {
         let address = listener.address.parse();
         address.map(|address| (address, listener.handler.0)).map_err(|_| listener.address)
@@ -89,7 +100,7 @@ fn bind(app: &App, options: &Options) -> Result<Vec<Vec<(OwnedFd, &'static Entry
             .map_err(|error| format!("can't listen on {address}: {error}"))?;
         eprintln!("listening on {bound}");
         for (share, socket) in shares.iter_mut().zip(sockets) {
-            share.push((socket, handler));
+            share.push((socket.into_raw_fd(), handler));
         }
     }
     Ok(shares)
@@ -109,24 +120,6 @@ fn settle(poller: Choice) -> Choice {
     }
 }
 
-/// Runs a worker on the chosen poller.
-fn work(options: &Options, poller: Choice, row: Row, what: Work) -> ExitCode {
-    let result = match poller {
-        Choice::Epoll => Epoll::new().and_then(|poller| run(options, poller, row, what)),
-        Choice::Uring | Choice::Auto => Uring::new().and_then(|poller| run(options, poller, row, what)),
-    };
-    match result {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => hopeless(&error),
-    }
-}
-
-fn hopeless(error: &io::Error) -> ExitCode {
-    tracing::error!(%error, "a worker can't serve");
-    ExitCode::from(keeper::HOPELESS)
-}
-
 /// The arena of each worker.
 fn arena(options: &Options) -> Config {
     Config {
@@ -137,27 +130,57 @@ fn arena(options: &Options) -> Config {
     }
 }
 
-fn run<B: Backend>(options: &Options, poller: B, board: Row, what: Work) -> io::Result<bool> {
-    let arena = Arena::new(&arena(options))?;
-    let settings = Settings { max_procs: options.max_procs, board };
-    let mut worker = Worker::new(arena, poller, Some(signals::descriptor(&[])?), settings)?;
-    match what {
-        Work::Listeners(listeners) => {
-            for (socket, handler) in listeners {
-                worker.listen(socket, handler)?;
+impl Plan<'_> {
+    /// Runs a worker on the chosen poller; the exit status of its process.
+    fn work(&self, number: usize, what: Work) -> u8 {
+        let result = match self.poller {
+            Choice::Epoll => Epoll::new().and_then(|poller| self.run(poller, number, what)),
+            Choice::Uring | Choice::Auto => Uring::new().and_then(|poller| self.run(poller, number, what)),
+        };
+        match result {
+            Ok(failed) => u8::from(failed),
+            Err(error) => {
+                tracing::error!(%error, "a worker can't serve");
+                keeper::HOPELESS
             }
-            worker.run()?;
-        }
-        Work::Stdio(handler) => {
-            // Restored in reverse order: the two may be one file.
-            let _input = Nonblocking::set(0)?;
-            let _output = Nonblocking::set(1)?;
-            worker.start_on(handler, io::stdin().as_raw_fd(), io::stdout().as_raw_fd())?;
-            worker.run()?;
         }
     }
-    worker.check_conservation().map_err(io::Error::other)?;
-    Ok(!worker.has_failed())
+
+    /// Whether a micro-process that served standard input has failed.
+    fn run<B: Backend>(&self, poller: B, number: usize, what: Work) -> io::Result<bool> {
+        let config = arena(self.options);
+        let arena = match &what {
+            Work::Kept { memfd, .. } => Arena::attach(*memfd, &config)?,
+            Work::Stdio(_) | Work::Alone(_) => Arena::new(&config)?,
+        };
+        let settings = Settings { max_procs: config.heaps, ledger: self.ledger, worker: number };
+        let mut worker = Worker::new(arena, poller, Some(signals::descriptor(&[])?), settings)?;
+        match what {
+            Work::Stdio(handler) => {
+                // Restored in reverse order: the two may be one file.
+                let _input = Nonblocking::set(0)?;
+                let _output = Nonblocking::set(1)?;
+                worker.start_on(handler, io::stdin().as_raw_fd(), io::stdout().as_raw_fd())?;
+                worker.run()?;
+            }
+            Work::Alone(listeners) => {
+                listeners.iter().try_for_each(|(socket, handler)| worker.listen(*socket, handler))?;
+                worker.run()?;
+            }
+            Work::Kept { death, listeners, .. } => {
+                let sockets: Vec<RawFd> = listeners.iter().map(|(socket, _)| *socket).collect();
+                worker.resume(death, &sockets);
+                for (socket, handler) in listeners {
+                    if !worker.is_listening(*socket) {
+                        worker.listen(*socket, handler)?;
+                    }
+                }
+                worker.run()?;
+            }
+        }
+        worker.check_conservation().map_err(io::Error::other)?;
+        Ok(worker.has_failed())
+    }
 }
 
 /// A descriptor that was made non-blocking for a while. It may be shared with other programs, the shell for

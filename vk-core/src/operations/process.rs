@@ -71,7 +71,7 @@ impl Io {
                     return Ready(Err(io::ErrorKind::OutOfMemory.into()));
                 };
                 let entry = self.world().registry.index(entry);
-                self.task().request = Request::Spawn { entry, frame, source, sink };
+                self.task().request = Request::Spawn { entry, frame, source, sink, positions: None };
                 self.wait(Wait::Spawn)
             }
         }

@@ -9,7 +9,7 @@ use vk_core::Entry;
 use vk_core::rt::Coroutine;
 use vk_heap::{Arena, Config, Guard};
 use vk_poll::Epoll;
-use vk_proc::board::Board;
+use vk_proc::ledger::Ledger;
 use vk_proc::{Settings, Worker};
 
 /// Serves one connection with `C`; `prepare` runs on the worker's thread before anything else.
@@ -24,8 +24,8 @@ pub fn serve<C: Coroutine<Args = (), Output = io::Result<()>>>(
     let worker = thread::spawn(move || {
         prepare();
         let config = Config { heaps: 4, heap_size: 4096, pool_blocks: 16, guard: Guard::default() };
-        let board = Box::leak(Box::new(Board::new(1).unwrap()));
-        let settings = Settings { max_procs: 4, board: (board, 0) };
+        let ledger = Box::leak(Box::new(Ledger::new(1).unwrap()));
+        let settings = Settings { max_procs: 4, ledger, worker: 0 };
         let mut worker =
             Worker::new(Arena::new(&config).unwrap(), Epoll::new().unwrap(), None, settings).unwrap();
         let number = server.as_raw_fd();

@@ -13,6 +13,7 @@
 use std::collections::VecDeque;
 use std::io;
 
+use crate::Positions;
 use libc::{EAGAIN, ECONNRESET, EPIPE, EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP};
 
 /// Bytes under way in one direction at most: small, so that tests meet a full one.
@@ -48,6 +49,9 @@ struct Side {
     connecting: bool,
     /// What has become ready, in bits of poll.
     changes: u32,
+    /// Bytes that this side has read, and that it has written.
+    received: u64,
+    sent: u64,
 }
 
 #[derive(Debug, Default)]
@@ -108,6 +112,7 @@ impl Links {
         }
         other.incoming.extend(&bytes[..count]);
         other.changes |= EPOLLIN as u32;
+        self.side(end).sent += count as u64;
         Ok(count)
     }
 
@@ -119,10 +124,16 @@ impl Links {
         }
         let was_full = side.incoming.len() == CAPACITY;
         let count = take(&mut side.incoming, buf);
+        side.received += count as u64;
         if was_full {
             self.side(end.other()).changes |= EPOLLOUT as u32;
         }
         Ok(count)
+    }
+
+    pub fn positions(&mut self, end: End) -> Positions {
+        let side = self.side(end);
+        Positions { received: side.received, sent: (!side.dead).then_some(side.sent) }
     }
 
     /// Bytes that `receive` would give.

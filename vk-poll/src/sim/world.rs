@@ -14,7 +14,7 @@ use super::Faults;
 use super::dice::Dice;
 use super::link::{End, Links, take};
 use crate::epoll::decode;
-use crate::{Event, Nanos, Token, Watch};
+use crate::{Event, Nanos, Positions, Token, Watch};
 
 /// The first descriptor: high enough to be no real one, should a number escape to a system call.
 const FIRST: RawFd = 1000;
@@ -81,6 +81,14 @@ impl World {
             Some(file) => Ok(file),
             None => failed(EBADF),
         }
+    }
+
+    pub fn is_open(&mut self, fd: RawFd) -> bool {
+        self.file(fd).is_ok()
+    }
+
+    pub fn is_stream(&mut self, fd: RawFd) -> bool {
+        self.end(fd).is_ok()
     }
 
     fn end(&mut self, fd: RawFd) -> io::Result<End> {
@@ -191,6 +199,10 @@ impl World {
         if let Ok(file) = self.file(fd) {
             file.token = None;
         }
+    }
+
+    pub fn forget_all(&mut self) {
+        self.files.iter_mut().flatten().for_each(|file| file.token = None);
     }
 
     pub fn close(&mut self, fd: RawFd) {
@@ -346,6 +358,14 @@ impl World {
     pub fn outcome(&mut self, fd: RawFd) -> io::Result<()> {
         let end = self.end(fd)?;
         self.links.outcome(end)
+    }
+
+    pub fn positions(&mut self, fd: RawFd) -> io::Result<Option<Positions>> {
+        match self.end(fd) {
+            Ok(end) => Ok(Some(self.links.positions(end))),
+            Err(error) if error.raw_os_error() == Some(libc::ENOTSOCK) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     pub fn shutdown(&mut self, fd: RawFd) -> io::Result<()> {

@@ -93,14 +93,8 @@ fn a_worker_that_is_killed_is_started_again() {
     let [first, second] = pids(&app);
     let mut clients = on_both(&app);
     first.signal(SIGKILL);
-    // Its connections end; those of the other worker go on.
-    let live = clients.iter_mut().map(|client| {
-        let sent = client.0.get_mut().write_all(b"still\n");
-        let mut answer = [0; 6];
-        sent.and_then(|()| client.0.read_exact(&mut answer)).is_ok()
-    });
-    let live = live.filter(|live| *live).count();
-    assert!((1..40).contains(&live), "{live} of 40 connections live");
+    // All connections go on, its own as well.
+    clients.iter_mut().for_each(|client| client.check("still\n"));
     // New ones are served at once, on whichever socket the kernel puts them.
     for _ in 0..40 {
         Client::of(&app).check("new\n");

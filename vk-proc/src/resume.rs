@@ -1,0 +1,378 @@
+//! Taking over from a worker that died: its micro-processes go on as if it had not.
+//!
+//! ```text
+//! arena    attach has undone what was not committed
+//!   │
+//!   ▼ each micro-heap: a claim ─► known, or ended
+//! ledger   each descriptor: watched again; closed if its owner is gone
+//!   │
+//!   ▼ the one that was being dispatched: what the kernel did for it and nobody wrote down
+//! queue    who has something to do; readiness comes anew from the poller
+//! ```
+//!
+//! Between two steps of a dispatch, one micro-process at most is ahead of its record, and the
+//! [seat](crate::ledger::Seat) says which. For a connection the kernel's counters tell how far; whatever else it
+//! was in the middle of can be told from the ledger, and is done once more or taken as done. Each step here can
+//! be the last of this worker, too: done again by the next one, it gives the same.
+
+use crate::board;
+use crate::descriptors::NONE;
+use crate::faults;
+use crate::ledger::State;
+use crate::listener;
+use crate::process::Process;
+use crate::worker::{Known, Settings, TRIM, Worker};
+use std::os::fd::RawFd;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use vk_core::task::{NEVER, Outcome, Request};
+use vk_core::{Descriptor, Entry, Port, Task, Wait};
+use vk_heap::{HeapId, failpoint};
+use vk_poll::Backend;
+
+/// How the worker before this one ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Death {
+    /// It never lived, or was killed from outside: nobody's fault.
+    Outside,
+    /// By its own fault, or by a dispatch that took too long: the micro-process that ran has to answer for it.
+    Own,
+}
+
+/// Deaths in a row, each while the same dispatch of the same micro-process was under way, that are still taken for
+/// a coincidence.
+const COINCIDENCES: u32 = 2;
+
+/// Numbers above the largest known one among which an unknown descriptor is looked for: the kernel gives the
+/// lowest free one, and each worker opens one at a time.
+const UNKNOWN: RawFd = 64;
+
+impl<B: Backend> Worker<B> {
+    /// Goes on where the worker before this one ended: with what is in the arena, and with the descriptors that the
+    /// ledger says are this worker's. `listeners` stay open whoever they belong to.
+    pub fn resume(&mut self, death: Death, listeners: &[RawFd]) {
+        self.stats = board::recall(self.seat);
+        self.stats.live = 0;
+        self.descriptors.continue_after(self.seat.generation.load(Relaxed));
+        let running = HeapId::from_bits(self.seat.running.load(Relaxed));
+        let offender = self.offender(death, running);
+        failpoint!("attributed");
+        self.take_in_all(offender);
+        self.take_descriptors(listeners);
+        if self.is_live(running) {
+            self.catch_up(running);
+        }
+        // An odd number says that what is open and in no row is ours.
+        let taking = &self.seat.taking;
+        taking.store(taking.load(SeqCst).next_multiple_of(2), SeqCst);
+        failpoint!("caught up");
+        self.seat.running.store(HeapId::NONE.to_bits(), Relaxed);
+        self.seat.recoveries.store(0, Relaxed);
+        self.stats.started = self.stats.ended + self.stats.live;
+        self.trim = self.world.now + TRIM;
+    }
+
+    /// Whether a micro-process accepts this socket's connections.
+    pub fn is_listening(&mut self, socket: RawFd) -> bool {
+        let (state, worker, descriptor, _) = self.settings.ledger.read(socket);
+        state == State::Owned && worker == self.settings.worker && self.descriptors.find(descriptor).is_some()
+    }
+
+    /// The micro-process that the death is the fault of.
+    fn offender(&self, death: Death, running: HeapId) -> Option<HeapId> {
+        let seat = self.seat;
+        // Who died while taking over has dispatched nobody; the death before that one has been attributed.
+        let recoveries = seat.recoveries.fetch_add(1, Relaxed);
+        if running == HeapId::NONE {
+            return None;
+        }
+        let bits = running.to_bits();
+        if recoveries == 0 {
+            let strikes = if seat.suspect.load(Relaxed) == bits { seat.strikes.load(Relaxed) + 1 } else { 1 };
+            let strikes = if death == Death::Outside { strikes } else { COINCIDENCES + 1 };
+            seat.strikes.store(strikes, Relaxed);
+            seat.suspect.store(bits, Relaxed);
+        }
+        (seat.suspect.load(Relaxed) == bits && seat.strikes.load(Relaxed) > COINCIDENCES).then_some(running)
+    }
+
+    /// Takes in the micro-heaps.
+    fn take_in_all(&mut self, offender: Option<HeapId>) {
+        let lives = self.world.arena.lives();
+        let last = lives.last().map_or(0, |id| id.index() as usize + 1);
+        self.known.resize(last, Known::GONE);
+        let mut at = 0;
+        while at < lives.len() {
+            let part = self.world.arena.open_all(&lives[at..]).max(1);
+            for &id in &lives[at..at + part] {
+                self.take_in(id, offender == Some(id));
+                failpoint!("taken in");
+            }
+            self.end_epoch();
+            at += part;
+        }
+    }
+
+    /// Takes in one micro-heap: its micro-process goes on, or ends here.
+    fn take_in(&mut self, id: HeapId, offends: bool) {
+        let opened = self.world.arena.open(id);
+        let Ok(heap) = opened.as_ref().copied() else {
+            tracing::error!(heap = id.index(), error = ?opened, "a micro-heap is damaged; its micro-process ends");
+            self.stats.faults += 1;
+            self.stats.ended += 1;
+            return self.world.arena.destroy(id);
+        };
+        self.world.enter(heap);
+        let process = Process::claim(heap, &self.world.registry);
+        // One that was being made has no root, or not yet its connection, which is still the listener's.
+        let unborn = heap.root().is_empty() || process.is_some_and(|process| !self.is_owner(process));
+        let Some(process) = process.filter(|_| !unborn && !offends) else {
+            match process {
+                Some(process) if offends => self.bury(process),
+                _ if unborn => {}
+                _ => {
+                    tracing::error!(heap = id.index(), "a micro-process is damaged, and ends");
+                    self.stats.faults += 1;
+                }
+            }
+            self.stats.ended += 1;
+            return self.world.arena.destroy(id);
+        };
+        self.settle_in(id, process);
+        self.world.arena.close(id);
+    }
+
+    fn settle_in(&mut self, id: HeapId, process: Process) {
+        let main = process.task(process.main());
+        let entry = self.world.registry.get(main.entry).expect("`Process::claim` has looked it up");
+        let index = id.index() as usize;
+        self.known[index] = Known {
+            id,
+            live: true,
+            queued: false,
+            listener: entry.name() == Entry::of::<listener::listener>().name(),
+            name: entry.name(),
+            descriptors: NONE,
+            next: process.next_time(),
+            armed: NEVER,
+        };
+        self.stats.live += 1;
+        self.world.tally += process.tally();
+        self.arm(index);
+        if process.is_due(self.world.now) || process.has_something_to_do() {
+            self.enqueue(id);
+        }
+    }
+
+    /// Whether the connection that the micro-process began with has been handed to it.
+    fn is_owner(&self, process: Process) -> bool {
+        match process.task(process.main()).source {
+            Port::Descriptor(source) => self.owns(process.heap().id(), source),
+            Port::Nothing | Port::Task(_) => true,
+        }
+    }
+
+    /// Whether the ledger says so.
+    fn owns(&self, id: HeapId, descriptor: Descriptor) -> bool {
+        let (state, worker, entered, owner) = self.settings.ledger.read(descriptor.number);
+        matches!(state, State::Taken | State::Owned)
+            && (worker, entered, owner) == (self.settings.worker, descriptor, id)
+    }
+
+    /// Says what a micro-process died of.
+    fn bury(&mut self, process: Process) {
+        let main = process.task(process.main());
+        let handler = self.world.registry.get(main.entry).map_or("?", Entry::name);
+        let seat = self.seat;
+        let heap = process.heap().id().index();
+        let at = process.program_counter();
+        let fault = i32::try_from(seat.fault.load(Relaxed)).ok().and_then(faults::name);
+        match fault {
+            Some(signal) => {
+                let (address, instruction) = (seat.address.load(Relaxed), seat.instruction.load(Relaxed));
+                tracing::error!(
+                    heap,
+                    handler,
+                    at,
+                    signal,
+                    address = format_args!("{address:#x}"),
+                    instruction = format_args!("{instruction:#x}"),
+                    "a micro-process ends of a fault of its own; the others go on"
+                );
+            }
+            None => tracing::error!(
+                heap,
+                handler,
+                at,
+                "a micro-process that its worker died of, or because of, ends"
+            ),
+        }
+        self.stats.faults += 1;
+        seat.fault.store(0, Relaxed);
+    }
+
+    /// Takes over the descriptors, and closes those whose owners are gone.
+    fn take_descriptors(&mut self, listeners: &[RawFd]) {
+        let Settings { ledger, worker, .. } = self.settings;
+        let mut closing = Vec::new();
+        for number in ledger.numbers() {
+            let (state, holder, descriptor, owner) = ledger.read(number);
+            match state {
+                State::Free | State::Tool => {}
+                _ if holder != worker => {}
+                State::Closing => closing.push(number),
+                State::Taken | State::Owned if self.is_live(owner) => {
+                    // Where it fails, its owner finds it gone.
+                    let _ = self.watch(descriptor, owner, false);
+                    // What is readable the poller tells; where there is room to send, a send that fails tells.
+                    self.descriptors.by_number(number).readable = false;
+                }
+                State::Taken | State::Owned => {
+                    ledger.closing(worker, number);
+                    closing.push(number);
+                }
+            }
+            failpoint!("descriptor");
+        }
+        closing.retain(|number| match listeners.contains(number) || !self.poller.is_open(*number) {
+            true => {
+                ledger.closed(worker, *number);
+                false
+            }
+            false => true,
+        });
+        if closing.is_empty() {
+            return;
+        }
+        // A number that was closed may be another worker's, who is about to say so.
+        ledger.wait_for_others(worker);
+        for number in closing {
+            let (state, holder, ..) = ledger.read(number);
+            if state == State::Closing && holder == worker {
+                self.poller.close(number);
+                failpoint!("closed late");
+                ledger.closed(worker, number);
+            }
+        }
+    }
+
+    /// Finds out what was done for the micro-process that was being dispatched.
+    fn catch_up(&mut self, id: HeapId) {
+        let Ok(heap) = self.world.arena.open(id) else { return };
+        self.world.enter(heap);
+        let process = Process::of(heap);
+        let mut span = process.first();
+        let mut sound = true;
+        while !span.is_empty() {
+            let task = process.task(span);
+            self.catch_up_with_request(task, id);
+            sound &= self.catch_up_with_streams(process, task, id);
+            span = task.next;
+        }
+        self.world.arena.close(id);
+        if sound {
+            self.enqueue(id);
+        } else {
+            tracing::error!(
+                heap = id.index(),
+                "a connection is not where its micro-process left it, and ends"
+            );
+            self.stats.faults += 1;
+            self.end(id);
+        }
+    }
+
+    /// Bytes that were read from a connection lie where they belong, and are not counted yet; bytes that were
+    /// written are still counted as waiting. False if it can't be so.
+    fn catch_up_with_streams(&mut self, process: Process, task: &mut Task, id: HeapId) -> bool {
+        let positions = |poller: &mut B, port| match port {
+            Port::Descriptor(descriptor) => poller.positions(descriptor.number).ok().flatten(),
+            _ => None,
+        };
+        let mine = |port| matches!(port, Port::Descriptor(descriptor) if self.owns(id, descriptor));
+        let (source, sink) = (mine(task.source), mine(task.sink));
+        if let Some(at) = positions(&mut self.poller, task.source).filter(|_| source) {
+            match at.received.checked_sub(task.rx.tail()) {
+                Some(ahead) if ahead <= task.rx.free() as u64 => process.rx(task).produced(ahead as usize),
+                _ => return false,
+            }
+            failpoint!("received");
+        }
+        let sent = positions(&mut self.poller, task.sink).filter(|_| sink).and_then(|at| at.sent);
+        if let Some(sent) = sent.filter(|_| !task.is_output_over()) {
+            match sent.checked_sub(task.tx.head()) {
+                Some(ahead) if ahead <= task.tx.len() as u64 => {
+                    process.sent(&mut self.world, task, ahead as usize)
+                }
+                _ => return false,
+            }
+        }
+        true
+    }
+
+    /// What the dispatcher was asked for and had done, or half done, is done once more or taken as done.
+    fn catch_up_with_request(&mut self, task: &mut Task, id: HeapId) {
+        match (task.wait, task.request) {
+            (Wait::Accept, _) => {
+                let taken = self.taken(id).or_else(|| self.find_unknown(task.source, id));
+                match (taken, task.outcome) {
+                    (None, Outcome::Descriptor(known)) if self.owns(id, known) => {}
+                    (taken, _) => task.outcome = taken.map_or(Outcome::None, Outcome::Descriptor),
+                }
+            }
+            (Wait::Connect, Request::Connect(_)) => {
+                if let Some(taken) = self.taken(id) {
+                    task.request = Request::Connecting(taken);
+                }
+            }
+            (Wait::Connect, Request::Connecting(connection)) => {
+                let connection = self.taken(id).unwrap_or(connection);
+                (task.request, task.outcome) = match self.owns(id, connection) {
+                    true => (Request::Connecting(connection), Outcome::None),
+                    false => (Request::None, Outcome::Failed(libc::ECONNABORTED)),
+                };
+            }
+            (Wait::Start, Request::Start { connection, .. }) if self.owns(id, connection) => {
+                task.outcome = Outcome::None;
+            }
+            (Wait::Start, _) => (task.request, task.outcome) = (Request::None, Outcome::Done),
+            _ => {}
+        }
+        if let Request::Spawn { positions, .. } = &mut task.request {
+            *positions = None;
+        }
+        failpoint!("request");
+        if let Some(taken) = self.taken(id) {
+            self.confirm(taken);
+        }
+    }
+
+    /// A descriptor that was opened for the micro-process, and that it may not know of.
+    fn taken(&self, id: HeapId) -> Option<Descriptor> {
+        let Settings { ledger, worker, .. } = self.settings;
+        let rows = ledger.numbers().map(|number| ledger.read(number));
+        let mut taken =
+            rows.filter(|(state, holder, _, owner)| (*state, *holder, *owner) == (State::Taken, worker, id));
+        taken.next().map(|(_, _, descriptor, _)| descriptor)
+    }
+
+    /// A connection that was accepted and not even entered.
+    fn find_unknown(&mut self, listener: Port, id: HeapId) -> Option<Descriptor> {
+        let Port::Descriptor(listener) = listener else { return None };
+        let Settings { ledger, worker, .. } = self.settings;
+        if self.seat.taking.load(SeqCst).is_multiple_of(2) {
+            return None;
+        }
+        let unknown = |poller: &mut B, number: RawFd| {
+            ledger.read(number).0 == State::Free && poller.is_accepted(number, listener.number)
+        };
+        let found: Vec<RawFd> =
+            (0..ledger.numbers().end + UNKNOWN).filter(|number| unknown(&mut self.poller, *number)).collect();
+        // Another worker's are entered by then.
+        ledger.wait_for_others(worker);
+        let number = found.into_iter().find(|number| unknown(&mut self.poller, *number))?;
+        let descriptor = self.descriptors.next(number);
+        ledger.enter(worker, descriptor, id).ok()?;
+        failpoint!("entered late");
+        self.watch(descriptor, id, false).ok().map(|()| descriptor)
+    }
+}

@@ -1,0 +1,372 @@
+//! A worker dies at every step that it takes, on the simulator, and the next one goes on: every byte comes back
+//! once.
+#![allow(missing_docs)]
+#![cfg(debug_assertions)]
+
+extern crate vk_core as vk;
+
+use std::cell::RefCell;
+use std::io;
+use std::mem;
+use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::panic::{self, AssertUnwindSafe};
+use std::rc::Rc;
+use std::time::Duration;
+use vk_core::{Child, Descriptor, Entry, HeapBytes, Io, Line, Sink, Source};
+use vk_heap::failpoint::{self, Death as Place};
+use vk_heap::{Arena, Config, Guard};
+use vk_poll::{Faults, Peer, Sim};
+use vk_proc::ledger::Ledger;
+use vk_proc::{Death, Settings, Worker};
+
+const GUARDS: [Guard; 3] = [Guard::Strict, Guard::Epoch(2), Guard::Off];
+
+/// What outlives the workers, and who they are.
+struct Keeper {
+    sim: Sim,
+    memfd: &'static OwnedFd,
+    config: Config,
+    ledger: &'static Ledger,
+    listener: RawFd,
+    handler: &'static Entry,
+    deaths: u32,
+}
+
+impl Keeper {
+    fn new(seed: u64, faults: Faults, guard: Guard, handler: &'static Entry) -> Keeper {
+        let config = Config { heaps: 32, heap_size: 8192, pool_blocks: 64, guard };
+        let memfd: &'static OwnedFd = Box::leak(Box::new(Arena::memfd(&config).unwrap()));
+        let sim = Sim::new(seed, faults);
+        let listener = sim.listen();
+        let ledger = Box::leak(Box::new(Ledger::new(1).unwrap()));
+        Keeper { sim, memfd, config, ledger, listener, handler, deaths: 0 }
+    }
+
+    fn worker(&self) -> Worker<Sim> {
+        let arena = Arena::attach(self.memfd.as_fd(), &self.config).unwrap();
+        let settings = Settings { max_procs: 32, ledger: self.ledger, worker: 0 };
+        Worker::new(arena, self.sim.clone(), None, settings).unwrap()
+    }
+
+    /// Runs workers, each for as long as `life` says, in steps, and the last until there is nothing left to do; the
+    /// last one.
+    fn run(&mut self, mut life: impl FnMut() -> Option<u32>, drain: bool) -> Worker<Sim> {
+        loop {
+            failpoint::arm(life());
+            let mut worker = None;
+            let result = panic::catch_unwind(AssertUnwindSafe(|| {
+                let worker = worker.insert(self.worker());
+                worker.resume(Death::Outside, &[self.listener]);
+                match (worker.is_listening(self.listener), drain) {
+                    (false, false) => worker.listen(self.listener, self.handler).unwrap(),
+                    (_, false) => {}
+                    (_, true) => worker.drain(),
+                }
+                match worker.run() {
+                    Ok(()) => {}
+                    Err(error) => assert_eq!(error.raw_os_error(), Some(libc::EDEADLK), "{error}"),
+                }
+            }));
+            failpoint::arm(None);
+            match result {
+                Ok(()) => return worker.unwrap(),
+                Err(payload) if payload.is::<Place>() => {
+                    if std::env::var("VK_PLACES").is_ok() {
+                        eprintln!("died at {:?}", payload.downcast_ref::<Place>());
+                    }
+                    self.deaths += 1;
+                }
+                Err(payload) => panic::resume_unwind(payload),
+            }
+            // A process that is killed runs no destructor; what its poller watched nobody watches now.
+            mem::forget(worker);
+            self.sim.forget_all();
+        }
+    }
+}
+
+/// A client that sends `data` piece by piece and ends, and what it got back.
+struct Client {
+    peer: Peer,
+    data: Vec<u8>,
+    sent: usize,
+    received: Vec<u8>,
+    ended: bool,
+}
+
+impl Client {
+    fn act(&mut self, piece: usize) -> bool {
+        let got = self.peer.recv();
+        self.received.extend_from_slice(&got);
+        if self.sent < self.data.len() {
+            let end = self.data.len().min(self.sent + piece);
+            let taken = self.peer.send(&self.data[self.sent..end]);
+            self.sent += taken;
+            return taken + got.len() > 0;
+        }
+        if !self.ended {
+            self.ended = true;
+            self.peer.shutdown();
+            return true;
+        }
+        !got.is_empty()
+    }
+}
+
+/// Numbers below a bound, from a seed.
+fn dice(seed: u64) -> impl FnMut(u64) -> u64 {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    move |below| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 24) % below
+    }
+}
+
+/// Serves clients with `handler` while workers die; what each gets back has to be `expected` of what it sent.
+fn trial(
+    handler: &'static Entry,
+    (seed, faults, guard): (u64, Faults, Guard),
+    clients: Vec<Vec<u8>>,
+    expected: fn(&[u8]) -> Vec<u8>,
+    life: impl FnMut() -> Option<u32>,
+) -> u32 {
+    let _ = tracing_subscriber::fmt().with_test_writer().try_init();
+    let mut keeper = Keeper::new(seed, faults, guard, handler);
+    let connect = |data| Client {
+        peer: keeper.sim.connect(keeper.listener),
+        data,
+        sent: 0,
+        received: Vec::new(),
+        ended: false,
+    };
+    let clients: Rc<RefCell<Vec<Client>>> = Rc::new(RefCell::new(clients.into_iter().map(connect).collect()));
+    let (theirs, mut pieces) = (clients.clone(), dice(seed));
+    keeper.sim.drive(move |_| {
+        let mut busy = false;
+        for client in theirs.borrow_mut().iter_mut() {
+            busy |= client.act(1 + pieces(3000) as usize);
+        }
+        busy
+    });
+    let worker = keeper.run(life, false);
+    let context = format!("seed {seed}, guard {guard}, {} deaths", keeper.deaths);
+    assert_eq!(worker.stats().live, 1, "{context}: only the listener is left");
+    drop(worker);
+    keeper.sim.forget_all();
+    let worker = keeper.run(|| None, true);
+    worker.check_conservation().unwrap_or_else(|error| panic!("{context}: {error}"));
+    assert_eq!(keeper.sim.descriptors(), 0, "{context}: every descriptor is closed");
+    for (at, client) in clients.borrow().iter().enumerate() {
+        let expected = expected(&client.data);
+        let wrong = client.received.iter().zip(&expected).position(|(a, b)| a != b);
+        assert_eq!((client.received.len(), wrong), (expected.len(), None), "{context}, client {at}");
+        assert!(!client.peer.was_reset(), "{context}, client {at}");
+    }
+    keeper.deaths
+}
+
+/// Dies once at each step in turn, until there are no more.
+fn once_at_each_step(handler: &'static Entry, clients: &[Vec<u8>], expected: fn(&[u8]) -> Vec<u8>) {
+    for (at, guard) in GUARDS.into_iter().enumerate() {
+        let stride = 3;
+        for step in (at as u32..).step_by(stride) {
+            let mut lives = [Some(step), None].into_iter();
+            let life = move || lives.next().unwrap();
+            let deaths = trial(handler, (7, Faults::NONE, guard), clients.to_vec(), expected, life);
+            if deaths == 0 {
+                assert!(step > 50, "only {step} steps");
+                break;
+            }
+        }
+    }
+}
+
+/// Dies again and again, on a bad day.
+fn again_and_again(handler: &'static Entry, clients: &[Vec<u8>], expected: fn(&[u8]) -> Vec<u8>) {
+    let seeds = std::env::var("VK_SEEDS").map_or(6, |count| count.parse().expect("VK_SEEDS is a number"));
+    for seed in 1..=seeds {
+        for guard in GUARDS {
+            let mut dice = dice(seed);
+            let mut left = 60;
+            let life = move || {
+                left -= 1;
+                (left > 0).then(|| dice(if left % 4 == 0 { 40 } else { 400 }) as u32)
+            };
+            trial(handler, (seed, Faults::ALL, guard), clients.to_vec(), expected, life);
+        }
+    }
+}
+
+fn text(clients: usize, lines: usize) -> Vec<Vec<u8>> {
+    let line = |client: usize, n: usize| format!("{client}: line {n} of many\n").into_bytes();
+    (0..clients).map(|client| (0..lines).flat_map(|n| line(client, n)).collect()).collect()
+}
+
+#[vk::coroutine]
+fn echo(io: &mut Io) -> io::Result<()> {
+    let mut line: Line<100> = Line::new();
+    while io.read_line(&mut line)? {
+        io.write_all(&line)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn lines() {
+    once_at_each_step(Entry::handler::<echo>(), &text(3, 4), <[u8]>::to_vec);
+    again_and_again(Entry::handler::<echo>(), &text(8, 60), <[u8]>::to_vec);
+}
+
+#[vk::coroutine]
+fn forwarder(io: &mut Io) -> io::Result<()> {
+    io.forward(u64::MAX)?;
+    io.shutdown()
+}
+
+#[test]
+fn streams_through_lent_rings() {
+    let stream = |len: usize| (0..len).map(|at| (at * 7 + at / 251) as u8).collect::<Vec<u8>>();
+    once_at_each_step(Entry::handler::<forwarder>(), &[stream(20_000), stream(3)], <[u8]>::to_vec);
+    again_and_again(Entry::handler::<forwarder>(), &[stream(150_000), stream(70_000)], <[u8]>::to_vec);
+}
+
+/// Changes lent bytes in place: done twice it would show.
+#[vk::coroutine]
+fn inverter(io: &mut Io) -> io::Result<()> {
+    let mut bytes: HeapBytes = io.alloc(10_000)?;
+    let mut count: u64 = 0;
+    loop {
+        let there: usize = io.read(&mut bytes)?;
+        if there == 0 {
+            return Ok(());
+        }
+        for byte in &mut bytes[..there] {
+            *byte ^= 0x5a ^ count as u8;
+            count += 1;
+        }
+        io.yield_now()?;
+        let mut more: HeapBytes = io.alloc(100)?;
+        io.write_all(&bytes[..there])?;
+        io.free(&mut more)?;
+    }
+}
+
+fn inverted(data: &[u8]) -> Vec<u8> {
+    data.iter().enumerate().map(|(at, byte)| byte ^ 0x5a ^ at as u8).collect()
+}
+
+#[test]
+fn bytes_changed_in_place() {
+    once_at_each_step(Entry::handler::<inverter>(), &text(2, 3), inverted);
+    again_and_again(Entry::handler::<inverter>(), &text(4, 400), inverted);
+}
+
+#[vk::coroutine]
+fn upper(io: &mut Io) -> io::Result<()> {
+    let mut bytes: [u8; 32] = [0; 32];
+    loop {
+        let count: usize = io.read(&mut bytes)?;
+        if count == 0 {
+            return Ok(());
+        }
+        bytes.make_ascii_uppercase();
+        io.write_all(&bytes[..count])?;
+    }
+}
+
+/// A filter before and one behind, by in-heap pipes.
+#[vk::coroutine]
+fn filtered(io: &mut Io) -> io::Result<()> {
+    let mut before: Child = io.spawn::<upper>((), Source::Inherit, Sink::Parent)?;
+    let mut behind: Child = io.spawn::<forwarder>((), Source::Parent, Sink::Inherit)?;
+    let mut line: Line<64> = Line::new();
+    while io.read_line(&mut line)? {
+        io.write_all(b"<")?;
+        io.write_all(&line)?;
+    }
+    io.shutdown()?;
+    io.join(&mut before)?;
+    io.join(&mut behind)
+}
+
+fn in_brackets(data: &[u8]) -> Vec<u8> {
+    data.to_ascii_uppercase().split_inclusive(|byte| *byte == b'\n').flat_map(|line| [b"<", line].concat()).collect()
+}
+
+#[test]
+fn pipes_between_coroutines() {
+    once_at_each_step(Entry::handler::<filtered>(), &text(2, 3), in_brackets);
+    again_and_again(Entry::handler::<filtered>(), &text(4, 100), in_brackets);
+}
+
+/// Waits between lines, with a deadline around.
+#[vk::coroutine]
+fn sleeper(io: &mut Io) -> io::Result<()> {
+    io.deadline(Duration::from_secs(1000))?;
+    let mut line: Line<100> = Line::new();
+    while io.read_line(&mut line)? {
+        io.sleep(Duration::from_millis(3))?;
+        io.write_all(&line)?;
+        io.flush()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn timers() {
+    once_at_each_step(Entry::handler::<sleeper>(), &text(2, 3), <[u8]>::to_vec);
+    again_and_again(Entry::handler::<sleeper>(), &text(4, 20), <[u8]>::to_vec);
+}
+
+const BACKEND: &str = "10.0.0.1:7";
+
+/// Passes everything on to somebody outside, and back what he answers.
+#[vk::coroutine]
+fn proxy(io: &mut Io) -> io::Result<()> {
+    let address: std::net::SocketAddr = BACKEND.parse().map_err(io::Error::other)?;
+    let peer: Descriptor = io.connect(address)?;
+    let mut up: Child = io.spawn::<forwarder>((), Source::Inherit, Sink::Descriptor(peer))?;
+    let mut down: Child = io.spawn::<forwarder>((), Source::Descriptor(peer), Sink::Inherit)?;
+    io.join(&mut up)?;
+    io.join(&mut down)
+}
+
+/// A connection that is being made when the worker dies is made once.
+#[test]
+fn connections_outwards() {
+    for step in (0..2000).step_by(3) {
+        let mut keeper = Keeper::new(3, Faults::NONE, Guard::Epoch(2), Entry::handler::<proxy>());
+        let server = keeper.sim.serve(BACKEND.parse().unwrap());
+        let client = keeper.sim.connect(keeper.listener);
+        client.send(b"hello");
+        client.shutdown();
+        let received = Rc::new(RefCell::new(Vec::new()));
+        let (theirs, peer) = (received.clone(), client.clone());
+        let mut served: Vec<Peer> = Vec::new();
+        keeper.sim.drive(move |_| {
+            served.extend(server.accept());
+            let mut busy = false;
+            for backend in &served {
+                let bytes = backend.recv();
+                busy |= !bytes.is_empty();
+                backend.send(&bytes);
+                if backend.ended() && bytes.is_empty() {
+                    backend.shutdown();
+                }
+            }
+            theirs.borrow_mut().extend(peer.recv());
+            busy
+        });
+        let mut lives = [Some(step), None].into_iter();
+        let worker = keeper.run(move || lives.next().unwrap(), false);
+        assert_eq!(*received.borrow(), b"hello", "step {step}");
+        assert!(client.ended() && !client.was_reset(), "step {step}");
+        drop(worker);
+        if keeper.deaths == 0 {
+            assert!(step > 50);
+            return;
+        }
+    }
+}
