@@ -204,6 +204,10 @@ fn text(clients: usize, lines: usize) -> Vec<Vec<u8>> {
     (0..clients).map(|client| (0..lines).flat_map(|n| line(client, n)).collect()).collect()
 }
 
+fn stream(len: usize) -> Vec<u8> {
+    (0..len).map(|at| (at * 7 + at / 251) as u8).collect()
+}
+
 #[vk::coroutine]
 fn echo(io: &mut Io) -> io::Result<()> {
     let mut line: Line<100> = Line::new();
@@ -227,7 +231,6 @@ fn forwarder(io: &mut Io) -> io::Result<()> {
 
 #[test]
 fn streams_through_lent_rings() {
-    let stream = |len: usize| (0..len).map(|at| (at * 7 + at / 251) as u8).collect::<Vec<u8>>();
     once_at_each_step(Entry::handler::<forwarder>(), &[stream(20_000), stream(3)], <[u8]>::to_vec);
     again_and_again(Entry::handler::<forwarder>(), &[stream(150_000), stream(70_000)], <[u8]>::to_vec);
 }
@@ -242,11 +245,12 @@ fn inverter(io: &mut Io) -> io::Result<()> {
         if there == 0 {
             return Ok(());
         }
+        io.sleep(Duration::from_millis(1))?;
         for byte in &mut bytes[..there] {
             *byte ^= 0x5a ^ count as u8;
             count += 1;
         }
-        io.yield_now()?;
+        io.sleep(Duration::from_millis(1))?;
         let mut more: HeapBytes = io.alloc(100)?;
         io.write_all(&bytes[..there])?;
         io.free(&mut more)?;
@@ -299,6 +303,47 @@ fn in_brackets(data: &[u8]) -> Vec<u8> {
 fn pipes_between_coroutines() {
     once_at_each_step(Entry::handler::<filtered>(), &text(2, 3), in_brackets);
     again_and_again(Entry::handler::<filtered>(), &text(4, 100), in_brackets);
+}
+
+/// Through a pipe whose rings are lent, and are emptied and filled again all the time.
+#[vk::coroutine]
+fn piped(io: &mut Io) -> io::Result<()> {
+    let mut behind: Child = io.spawn::<forwarder>((), Source::Parent, Sink::Inherit)?;
+    let mut bytes: [u8; 700] = [0; 700];
+    loop {
+        let count: usize = io.read(&mut bytes)?;
+        if count == 0 {
+            break;
+        }
+        io.write_all(&bytes[..count])?;
+    }
+    io.shutdown()?;
+    io.join(&mut behind)
+}
+
+#[test]
+fn pipes_with_lent_rings() {
+    once_at_each_step(Entry::handler::<piped>(), &[stream(9_000)], <[u8]>::to_vec);
+    again_and_again(Entry::handler::<piped>(), &[stream(200_000), stream(150_000)], <[u8]>::to_vec);
+}
+
+/// A ring grows with bytes in it: more are waited for than it holds.
+#[vk::coroutine]
+fn blocks(io: &mut Io) -> io::Result<()> {
+    loop {
+        if io.fill(1)? == 0 {
+            return Ok(());
+        }
+        io.sleep(Duration::from_millis(1))?;
+        let there: usize = io.fill(3000)?;
+        io.forward(there as u64)?;
+    }
+}
+
+#[test]
+fn rings_that_grow() {
+    once_at_each_step(Entry::handler::<blocks>(), &text(2, 300), <[u8]>::to_vec);
+    again_and_again(Entry::handler::<blocks>(), &text(4, 700), <[u8]>::to_vec);
 }
 
 /// Waits between lines, with a deadline around.
