@@ -48,6 +48,7 @@ mod area;
 mod arena;
 mod control;
 mod guard;
+pub mod hash;
 mod header;
 mod heap;
 mod id;

@@ -185,6 +185,7 @@ mod tests {
             args: Some("FILE"),
             heap: None,
             max_procs: None,
+            migrations: &[],
         };
         command(&app).debug_assert();
     }

@@ -126,6 +126,10 @@ pub struct Line<const N: usize> {
     len: usize,
 }
 
+#[allow(unsafe_code)]
+// SAFETY: numbers only.
+unsafe impl<const N: usize> Plain for Line<N> {}
+
 impl<const N: usize> Line<N> {
     /// An empty one.
     pub fn new() -> Line<N> {
@@ -176,6 +180,7 @@ pub struct App<'a> {
     pub args: Option<&'a str>,
     pub heap: Option<u32>,
     pub max_procs: Option<u32>,
+    pub migrations: &'a [Migration],
 }
 
 /// An address and what serves it.
@@ -197,11 +202,28 @@ impl Handler {
     }
 }
 
+pub use vk_core::{New, Old};
+
+/// How a coroutine is migrated.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "as in vk")]
+pub struct Migration {
+    pub name: &'static str,
+    pub fill: fn(&Old<'_>, &mut New<'_>),
+}
+
+impl Migration {
+    /// The migration to this frame.
+    pub const fn of<C: rt::Coroutine<Output = io::Result<()>>>(fill: fn(&Old<'_>, &mut New<'_>)) -> Migration {
+        Migration { name: C::NAME, fill }
+    }
+}
+
 /// Prints the declaration, and serves one line by `stdio`.
 pub fn main(app: &App<'_>) -> std::process::ExitCode {
-    let App { name, version, about, listeners, stdio, args, heap, max_procs } = app;
+    let App { name, version, about, listeners, stdio, args, heap, max_procs, migrations } = app;
     let addresses: Vec<_> = listeners.iter().map(|listener| listener.address).collect();
-    println!("{name} {version} {about:?} {addresses:?} {args:?} {heap:?} {max_procs:?}");
+    println!("{name} {version} {about:?} {addresses:?} {args:?} {heap:?} {max_procs:?} {migrations:?}");
     let mut io = Io::new("line\n", [true, false, true]);
     let handler = stdio.as_ref().or(listeners.first().map(|listener| &listener.handler));
     match handler.map(|handler| (handler.0)(&mut io)) {
