@@ -81,7 +81,8 @@ impl New<'_> {
     /// Sets the variable `name`. `false` if there is none, or not one of the type `T`, by [`Plain::LAYOUT`].
     pub fn set<T: Plain>(&mut self, name: &str, value: T) -> bool {
         let found = self.shape.fields.iter().position(|f| f.name == name && f.layout == T::LAYOUT);
-        let Some((index, place)) = found.and_then(|index| Some((index, self.place(index, size_of::<T>())?))) else {
+        let Some((index, place)) = found.and_then(|index| Some((index, self.place(index, size_of::<T>())?)))
+        else {
             return false;
         };
         // SAFETY: as many bytes as a `T` has, of this frame, wherever they lie; what lay there needs no `Drop`.
@@ -114,6 +115,8 @@ pub enum Refused {
     NowhereKnown,
     /// The blocking call isn't in the new build, or either build has it more than once.
     Call,
+    /// The new frame has no room for a program counter.
+    Size,
     /// This variable would be read and is not set.
     Unset(&'static str),
     /// The coroutine has a deadline of its own and calls another one, which may have set its own on top.
@@ -125,6 +128,7 @@ impl fmt::Display for Refused {
         match self {
             Refused::NowhereKnown => f.write_str("it stands nowhere that is known"),
             Refused::Call => f.write_str("its blocking call is not found exactly once in both builds"),
+            Refused::Size => f.write_str("the new frame is too small"),
             Refused::Unset(name) => write!(f, "`{name}` has no value"),
             Refused::Deadline => f.write_str("its deadline and its callee's can't be told apart"),
         }
@@ -142,36 +146,31 @@ pub enum Deadline {
     Ends,
 }
 
-/// Fills the new frame `to` of `new` from the frame `from` of an old build, whose shape is `old`.
+/// Fills the new frame `to`, of the shape `new`, from the frame `from` of an old build, of the shape `old`.
 ///
 /// The frames are those of a task: outermost ones, called by nobody. The task stands at a checkpoint, so that the
 /// blocking call under way, an operation or another coroutine, can be begun again. A `fill` that panics goes through.
 ///
 /// # Errors
 /// Why not; `to` is of no use then.
-///
-/// # Panics
-/// If `to` doesn't have [`frame_size`](Entry::frame_size) bytes.
 pub fn migrate(
     old: &Claim,
     from: &[u8],
-    new: &Entry,
+    new: &'static Shape,
     to: &mut [MaybeUninit<u8>],
     fill: Option<Fill>,
 ) -> Result<Deadline, Refused> {
-    assert_eq!(to.len(), new.frame_size() as usize);
-    let shape = new.shape();
     let pc = from.first_chunk().map(|pc| u32::from_ne_bytes(*pc));
     let stood = old.points.iter().find(|point| Some(point.pc) == pc).ok_or(Refused::NowhereKnown)?;
-    let stands = one(old.points.iter(), stood.anchor).and_then(|_| one(shape.points.iter(), stood.anchor));
-    let stands: &Point = stands.ok_or(Refused::Call)?;
+    one(&old.points, stood.anchor).ok_or(Refused::Call)?;
+    let stands = one(new.points, stood.anchor).ok_or(Refused::Call)?;
     let old = Old { claim: old, live: &stood.live, frame: from };
     let mark = old.get::<[Nanos; 2]>(DEADLINE);
     if mark.is_some() && stood.calls {
         return Err(Refused::Deadline);
     }
     to.fill(MaybeUninit::new(0));
-    let mut new = New { shape, frame: to, set: vec![false; shape.fields.len()] };
+    let mut new = New { shape: new, frame: to, set: vec![false; new.fields.len()] };
     new.copy(&old);
     if let Some(fill) = fill {
         fill(&old, &mut new);
@@ -179,19 +178,16 @@ pub fn migrate(
     // Nobody called it, so this is what it found.
     let kept = new.set(DEADLINE, [NEVER; 2]) && mark.is_some();
     if let Some(index) = stands.live.iter().find(|index| !new.set[usize::from(**index)]) {
-        return Err(Refused::Unset(shape.fields[usize::from(*index)].name));
+        return Err(Refused::Unset(new.shape.fields[usize::from(*index)].name));
     }
-    let (counter, _) = new.frame.split_at_mut(size_of::<u32>());
-    counter.write_copy_of_slice(&stands.pc.to_ne_bytes());
+    let counter = new.frame.first_chunk_mut().ok_or(Refused::Size)?;
+    *counter = stands.pc.to_ne_bytes().map(MaybeUninit::new);
     Ok(if kept { Deadline::Stays } else { Deadline::Ends })
 }
 
 /// The one point with this anchor.
-fn one<'a, L>(points: impl Iterator<Item = &'a Point<L>>, anchor: u64) -> Option<&'a Point<L>>
-where
-    L: 'a,
-{
-    let mut found = points.filter(|point| point.anchor == anchor);
+fn one<L>(points: &[Point<L>], anchor: u64) -> Option<&Point<L>> {
+    let mut found = points.iter().filter(|point| point.anchor == anchor);
     let first = found.next();
     if found.next().is_some() { None } else { first }
 }

@@ -77,6 +77,16 @@ pub struct Shape {
 /// The variable that keeps the caller's deadline in a coroutine that sets one: a name that no variable of the user has.
 pub(crate) const DEADLINE: &str = "io.deadline";
 
+/// [`Frame::LAYOUT`] of a callee.
+pub const fn layout_of<F: Frame>() -> u64 {
+    F::LAYOUT
+}
+
+/// [`Frame::BODY`] of a callee.
+pub const fn body_of<F: Frame>() -> u64 {
+    F::BODY
+}
+
 /// The fingerprint of the frame `F`, whose callees have the frames with these fingerprints.
 pub const fn layout<F: Frame>(callees: &[u64]) -> u64 {
     let (mut all, mut at) = (hash::numbers(&[size_of::<F>() as u64, hash::numbers(callees)]), 0);
@@ -142,7 +152,8 @@ impl Claim {
             let (pc, anchor) = (reader.u32()?, reader.u64()?);
             let [calls @ (0 | 1)] = reader.array()? else { return None };
             let live = reader.list(Reader::u16)?;
-            let valid = live.iter().all(|index| usize::from(*index) < fields.len()) && live.is_sorted_by(|a, b| a < b);
+            let valid = live.iter().all(|index| usize::from(*index) < fields.len())
+                && live.is_sorted_by(|a, b| a < b);
             valid.then_some(Point { pc, anchor, calls: calls == 1, live })
         })?;
         reader.0.is_empty().then_some(Claim { fields, points })

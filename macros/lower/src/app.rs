@@ -114,10 +114,8 @@ impl App {
         let listeners = listeners.iter().map(|(address, handler)| {
             quote!(::vk::Listener { address: #address, handler: ::vk::Handler::of::<#handler>() })
         });
-        let migrations = self
-            .migrations
-            .iter()
-            .map(|(coroutine, fill)| quote!(::vk::Migration::of::<#coroutine>(#fill)));
+        let migrations =
+            self.migrations.iter().map(|(coroutine, fill)| quote!(::vk::Migration::of::<#coroutine>(#fill)));
         let stdio = option(self.stdio.as_ref().map(|handler| quote!(::vk::Handler::of::<#handler>())));
         let args = option(self.args.as_ref());
         let (heap, max_procs) = (option(self.heap.as_ref()), option(self.max_procs.as_ref()));

@@ -21,7 +21,9 @@
 
 use crate::dest::operand;
 use crate::fingerprint::{self, hash};
-use crate::graph::{Block, BlockId, Code, Edge, Graph, Mark, Terminator, Variable, VariableId, replace_marks};
+use crate::graph::{
+    Block, BlockId, Code, Edge, Graph, Mark, Terminator, Variable, VariableId, replace_marks,
+};
 use crate::rewrite::get_slot;
 use crate::signature::{Parameter, Passing, Receiver, Signature};
 use crate::tokens::{headed, hidden};
@@ -310,7 +312,8 @@ impl<'a> Parts<'a> {
         let (impl_generics, types, clause) = self.signature.generics.split_for_impl();
         let fields = graph.variables.iter().enumerate().map(|(id, Variable { field, ty, .. })| {
             // Its caller's deadline: no variable of the user has that name.
-            let name = if graph.deadline == Some(VariableId(id)) { "io.deadline".into() } else { field.to_string() };
+            let name =
+                if graph.deadline == Some(VariableId(id)) { "io.deadline".into() } else { field.to_string() };
             // The one place where the compiler checks that what lives in a frame is `Plain`, so that it says so once.
             let of = quote_spanned!(ty.span()=> ::vk::rt::Field::of::<#ty>);
             quote!(#of(#name, ::core::mem::offset_of!(Self, #field)))
@@ -325,9 +328,9 @@ impl<'a> Parts<'a> {
             // SAFETY: `repr(C)` with the program counter first; the other fields are slots, frames and unions of such.
             unsafe impl #impl_generics ::vk::rt::Frame for #name #types #clause {
                 const FIELDS: &'static [::vk::rt::Field] = &[#(#fields),*];
-                const LAYOUT: u64 = ::vk::rt::layout::<Self>(&[#(<#callees as ::vk::rt::Frame>::LAYOUT),*]);
+                const LAYOUT: u64 = ::vk::rt::layout::<Self>(&[#(::vk::rt::layout_of::<#callees>()),*]);
                 const BODY: u64 = ::vk::rt::hash::numbers(
-                    &[#body, #(#consts as u64,)* #(<#callees as ::vk::rt::Frame>::BODY),*]
+                    &[#body, #(#consts as u64,)* #(::vk::rt::body_of::<#callees>()),*]
                 );
             }
         }
@@ -337,7 +340,8 @@ impl<'a> Parts<'a> {
     fn points(&self) -> TokenStream {
         // A stub has no blocks.
         let written = if self.graph.blocks.is_empty() { Vec::new() } else { written(self.graph) };
-        let blocks = self.graph.blocks.iter().zip(&written).enumerate().filter(|(_, (block, _))| block.resume);
+        let blocks =
+            self.graph.blocks.iter().zip(&written).enumerate().filter(|(_, (block, _))| block.resume);
         let points = blocks.map(|(pc, (block, live))| {
             let (pc, anchor) = (Literal::usize_unsuffixed(pc), Literal::u64_unsuffixed(block.anchor));
             let calls = block.callee.is_some();

@@ -48,7 +48,14 @@ fn is_joined(punct: &Punct, next: Option<&TokenTree>) -> bool {
     let Some(TokenTree::Punct(next)) = next else { return punct.as_char() == '\'' };
     let pair = matches!(
         (punct.as_char(), next.as_char()),
-        ('&', '&') | ('|', '|') | ('<', '<') | ('>', '>') | ('-' | '=', '>') | (':', ':') | ('.', '.') | (_, '=')
+        ('&', '&')
+            | ('|', '|')
+            | ('<', '<')
+            | ('>', '>')
+            | ('-' | '=', '>')
+            | (':', ':')
+            | ('.', '.')
+            | (_, '=')
     );
     punct.spacing() == Spacing::Joint && pair
 }

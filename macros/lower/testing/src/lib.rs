@@ -12,6 +12,9 @@ use std::mem::MaybeUninit;
 use std::ops::Deref;
 use std::task::Poll;
 use std::time::Duration;
+use vk_core::migrate::migrate;
+pub use vk_core::migrate::{Deadline, New, Old, Refused};
+use vk_core::shape::Claim;
 pub use vk_macros::{Plain, coroutine, vk_app};
 
 impl Io {
@@ -168,6 +171,27 @@ pub fn run<C: rt::Coroutine>(args: C::Args, io: &mut Io) -> C::Output {
     rt::finish::<C>(&mut frame, io)
 }
 
+/// Runs the coroutine `A` until it blocks, makes its frame one of `B`, as if that were `A` in a newer build, and runs
+/// `B` to its end.
+///
+/// # Errors
+/// What the migration says.
+pub fn upgrade<A: rt::Coroutine, B: rt::Coroutine>(
+    args: A::Args,
+    io: &mut Io,
+    fill: Option<vk_core::migrate::Fill>,
+) -> Result<(Deadline, B::Output), Refused> {
+    let old = rt::suspend::<A>(args, io);
+    let claim =
+        Claim::decode(&A::SHAPE.encode(), old.len() as u32).expect("a shape is read as it was written");
+    let mut new = vec![MaybeUninit::uninit(); size_of::<B>()];
+    let deadline = migrate(&claim, &old, B::SHAPE, &mut new, fill)?;
+    #[expect(unsafe_code)]
+    // SAFETY: migrated.
+    let output = unsafe { rt::proceed::<B>(&new, io) };
+    Ok((deadline, output))
+}
+
 /// What `vk_app!` declares.
 #[derive(Debug)]
 #[expect(missing_docs, reason = "as in vk")]
@@ -202,8 +226,6 @@ impl Handler {
     }
 }
 
-pub use vk_core::{New, Old};
-
 /// How a coroutine is migrated.
 #[derive(Debug)]
 #[expect(missing_docs, reason = "as in vk")]
@@ -214,7 +236,9 @@ pub struct Migration {
 
 impl Migration {
     /// The migration to this frame.
-    pub const fn of<C: rt::Coroutine<Output = io::Result<()>>>(fill: fn(&Old<'_>, &mut New<'_>)) -> Migration {
+    pub const fn of<C: rt::Coroutine<Output = io::Result<()>>>(
+        fill: fn(&Old<'_>, &mut New<'_>),
+    ) -> Migration {
         Migration { name: C::NAME, fill }
     }
 }

@@ -6,7 +6,8 @@ use std::collections::VecDeque;
 use std::mem::MaybeUninit;
 pub use std::task::Poll;
 pub use vk_core::rt::{
-    DONE, Elements, Field, Frame, Method, Overlay, Plain, Point, Shape, Slot, hash, layout, nth, resumed_after_end,
+    DONE, Elements, Field, Frame, Method, Overlay, Plain, Point, Shape, Slot, body_of, hash, layout,
+    layout_of, nth, resumed_after_end,
 };
 
 /// A coroutine's input and output, all in memory.
@@ -52,4 +53,27 @@ pub(crate) fn finish<C: Coroutine>(frame: &mut MaybeUninit<C>, io: &mut Io) -> C
             return output;
         }
     }
+}
+
+/// The bytes of a frame after its coroutine blocked for the first time.
+pub(crate) fn suspend<C: Coroutine>(args: C::Args, io: &mut Io) -> Vec<u8> {
+    let mut frame = MaybeUninit::<C>::zeroed();
+    C::start(&mut frame, args);
+    // SAFETY: started.
+    assert!(unsafe { frame.assume_init_mut() }.resume(io).is_pending(), "{} does not block", C::NAME);
+    let bytes: *const u8 = frame.as_ptr().cast();
+    // SAFETY: as many bytes as the frame has, zeroed at the beginning.
+    unsafe { std::slice::from_raw_parts(bytes, size_of::<C>()) }.to_vec()
+}
+
+/// Goes on with the frame that these bytes are.
+///
+/// # Safety
+/// They are a frame of `C` that was suspended, or that `migrate` filled.
+pub(crate) unsafe fn proceed<C: Coroutine>(bytes: &[MaybeUninit<u8>], io: &mut Io) -> C::Output {
+    assert_eq!(bytes.len(), size_of::<C>());
+    let mut frame = MaybeUninit::<C>::uninit();
+    // SAFETY: as many bytes as the frame has.
+    unsafe { bytes.as_ptr().copy_to_nonoverlapping(frame.as_mut_ptr().cast(), bytes.len()) };
+    finish(&mut frame, io)
 }

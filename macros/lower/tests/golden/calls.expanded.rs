@@ -50,9 +50,9 @@ where
     ];
     const LAYOUT: u64 = ::vk::rt::layout::<
         Self,
-    >(&[<http::number as ::vk::rt::Frame>::LAYOUT]);
+    >(&[::vk::rt::layout_of::<http::number>()]);
     const BODY: u64 = ::vk::rt::hash::numbers(
-        &[1148553403792295565u64, <http::number as ::vk::rt::Frame>::BODY],
+        &[1148553403792295565u64, ::vk::rt::body_of::<http::number>()],
     );
 }
 #[allow(
@@ -487,28 +487,24 @@ unsafe impl<const N: usize> ::vk::rt::Frame for __Session_handle<N> {
         Self,
     >(
         &[
-            <<Session<
-                N,
-            > as ::vk::rt::Method<
-                5541207787354052101u64,
-            >>::Frame as ::vk::rt::Frame>::LAYOUT,
-            <<Request as ::vk::rt::Method<
-                944603233123352704u64,
-            >>::Frame as ::vk::rt::Frame>::LAYOUT,
+            ::vk::rt::layout_of::<
+                <Session<N> as ::vk::rt::Method<5541207787354052101u64>>::Frame,
+            >(),
+            ::vk::rt::layout_of::<
+                <Request as ::vk::rt::Method<944603233123352704u64>>::Frame,
+            >(),
         ],
     );
     const BODY: u64 = ::vk::rt::hash::numbers(
         &[
             6512306078033317358u64,
             N as u64,
-            <<Session<
-                N,
-            > as ::vk::rt::Method<
-                5541207787354052101u64,
-            >>::Frame as ::vk::rt::Frame>::BODY,
-            <<Request as ::vk::rt::Method<
-                944603233123352704u64,
-            >>::Frame as ::vk::rt::Frame>::BODY,
+            ::vk::rt::body_of::<
+                <Session<N> as ::vk::rt::Method<5541207787354052101u64>>::Frame,
+            >(),
+            ::vk::rt::body_of::<
+                <Request as ::vk::rt::Method<944603233123352704u64>>::Frame,
+            >(),
         ],
     );
 }
@@ -554,22 +550,18 @@ unsafe impl<const N: usize> ::vk::rt::Frame for __Session_read<N> {
         Self,
     >(
         &[
-            <<Session<
-                N,
-            > as ::vk::rt::Method<
-                4547011751780739330u64,
-            >>::Frame as ::vk::rt::Frame>::LAYOUT,
+            ::vk::rt::layout_of::<
+                <Session<N> as ::vk::rt::Method<4547011751780739330u64>>::Frame,
+            >(),
         ],
     );
     const BODY: u64 = ::vk::rt::hash::numbers(
         &[
             3400665544749076755u64,
             N as u64,
-            <<Session<
-                N,
-            > as ::vk::rt::Method<
-                4547011751780739330u64,
-            >>::Frame as ::vk::rt::Frame>::BODY,
+            ::vk::rt::body_of::<
+                <Session<N> as ::vk::rt::Method<4547011751780739330u64>>::Frame,
+            >(),
         ],
     );
 }

@@ -44,17 +44,17 @@ unsafe impl ::vk::rt::Frame for control {
         Self,
     >(
         &[
-            <next as ::vk::rt::Frame>::LAYOUT,
-            <wait as ::vk::rt::Frame>::LAYOUT,
-            <confirm as ::vk::rt::Frame>::LAYOUT,
+            ::vk::rt::layout_of::<next>(),
+            ::vk::rt::layout_of::<wait>(),
+            ::vk::rt::layout_of::<confirm>(),
         ],
     );
     const BODY: u64 = ::vk::rt::hash::numbers(
         &[
             16462371858851868156u64,
-            <next as ::vk::rt::Frame>::BODY,
-            <wait as ::vk::rt::Frame>::BODY,
-            <confirm as ::vk::rt::Frame>::BODY,
+            ::vk::rt::body_of::<next>(),
+            ::vk::rt::body_of::<wait>(),
+            ::vk::rt::body_of::<confirm>(),
         ],
     );
 }

@@ -1,0 +1,5 @@
+vk::vk_app! {
+    name: "echo",
+    stdio: echo,
+    migrate: echo,
+}
