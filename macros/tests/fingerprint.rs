@@ -33,6 +33,11 @@ macro_rules! build {
             }
 
             #[vk::coroutine]
+            pub fn calls_plain(io: &mut Io) -> io::Result<()> {
+                plain(io)
+            }
+
+            #[vk::coroutine]
             pub fn placed(io: &mut Io) -> io::Result<()> {
                 let place: Place = Place { at: 1 };
                 io.flush()?;
@@ -81,6 +86,7 @@ macro_rules! prints {
     ($module:ident) => {
         [
             prints::<$module::plain>(),
+            prints::<$module::calls_plain>(),
             prints::<$module::placed>(),
             prints::<$module::stated>(),
             prints::<$module::inner>(),
@@ -94,7 +100,7 @@ fn prints<F: Frame>() -> (u64, u64) {
 }
 
 /// Which of the coroutines have another frame, and which another body.
-fn changed(prints: [(u64, u64); 5]) -> ([bool; 5], [bool; 5]) {
+fn changed(prints: [(u64, u64); 6]) -> ([bool; 6], [bool; 6]) {
     let first = prints!(first);
     (
         std::array::from_fn(|at| prints[at].0 != first[at].0),
@@ -104,12 +110,12 @@ fn changed(prints: [(u64, u64); 5]) -> ([bool; 5], [bool; 5]) {
 
 #[test]
 fn each_change_shows_where_it_is() {
-    const NONE: [bool; 5] = [false; 5];
+    const NONE: [bool; 6] = [false; 6];
     assert_eq!(changed(prints!(same)), (NONE, NONE));
-    assert_eq!(changed(prints!(literal)), (NONE, [true, false, false, false, false]));
-    assert_eq!(changed(prints!(typed)), ([true, false, false, false, false], NONE));
-    assert_eq!(changed(prints!(field)), ([false, true, true, false, false], NONE));
-    assert_eq!(changed(prints!(callee)), (NONE, [false, false, false, true, true]));
+    assert_eq!(changed(prints!(literal)), (NONE, [true, true, false, false, false, false]));
+    assert_eq!(changed(prints!(typed)), ([true, true, false, false, false, false], NONE));
+    assert_eq!(changed(prints!(field)), ([false, false, true, true, false, false], NONE));
+    assert_eq!(changed(prints!(callee)), (NONE, [false, false, false, false, true, true]));
 }
 
 mod formatted {

@@ -56,6 +56,15 @@ mod v1 {
         io.flush()
     }
 
+    /// Has a variable later.
+    #[vk::coroutine]
+    pub fn late(io: &mut Io) -> u64 {
+        let _ = io.flush();
+        let step: u64 = 5;
+        let _ = io.eof();
+        step
+    }
+
     /// Shadows a name.
     #[vk::coroutine]
     pub fn shadows(io: &mut Io) -> u32 {
@@ -170,11 +179,19 @@ fn names_and_types_are_told_apart() {
         assert_eq!(old.get::<u32>("start"), Some(10));
         assert_eq!(old.get::<i32>("total"), None, "of another type");
         assert_eq!(old.get::<u32>("step"), None, "of another name");
-        assert!(!new.set("step", 7_u32), "of another type");
+        assert!(!new.set("step", 7_u32) && !new.set("step", 7_i64), "of another type");
         assert!(!new.set("missing", 7_u64), "of another name");
     };
     let result = upgraded::<v1::count, v2::count>((10,), ("abc", 1), Some(fill));
     assert_eq!(result.unwrap_err(), Refused::Unset("step"), "what was not set");
+}
+
+#[test]
+fn a_variable_is_not_read_before_it_is_written() {
+    let before = |old: &Old<'_>, _: &mut New<'_>| assert_eq!(old.get::<u64>("step"), None);
+    assert_eq!(upgraded::<v1::late, v1::late>((), ("", 0), Some(before)).unwrap().1, 5);
+    let after = |old: &Old<'_>, _: &mut New<'_>| assert_eq!(old.get::<u64>("step"), Some(5));
+    assert_eq!(upgraded::<v1::late, v1::late>((), ("", 1), Some(after)).unwrap().1, 5);
 }
 
 #[test]

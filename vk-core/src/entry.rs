@@ -32,7 +32,6 @@ const ALIGNMENT: usize = 16;
 
 /// The coroutines of the program that can be found by name, and nothing for those with another result.
 #[linkme::distributed_slice]
-#[linkme(crate = linkme)]
 pub static ENTRIES: [Option<Entry>];
 
 impl Entry {

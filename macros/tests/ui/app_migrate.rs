@@ -3,3 +3,5 @@ vk::vk_app! {
     stdio: echo,
     migrate: echo,
 }
+
+fn main() {}
