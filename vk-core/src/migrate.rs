@@ -44,7 +44,7 @@ impl Migration {
     }
 }
 
-/// The old frame.
+/// The old frame: made by [`migrate`] alone, whose contract says what lies in it.
 #[derive(Debug)]
 pub struct Old<'a> {
     claim: &'a Claim,
@@ -56,8 +56,8 @@ impl Old<'_> {
     /// The variable `name`, if it was initialised and is a `T`, by [`Plain::LAYOUT`].
     pub fn get<T: Plain>(&self, name: &str) -> Option<T> {
         let bytes = self.bytes(name, T::LAYOUT)?;
-        // SAFETY: as many bytes as a `T` has, wherever they lie. That they are one is what the same fingerprint says,
-        // and that bytes of a plain type are a value in any process is the promise of `Plain`.
+        // SAFETY: as many bytes as a `T` has, wherever they lie. That a live field's are a value of the type with this
+        // fingerprint is the contract of `migrate`, and that they are one in any process is the promise of `Plain`.
         (bytes.len() == size_of::<T>()).then(|| unsafe { bytes.as_ptr().cast::<T>().read_unaligned() })
     }
 
@@ -151,9 +151,14 @@ pub enum Deadline {
 /// The frames are those of a task: outermost ones, called by nobody. The task stands at a checkpoint, so that the
 /// blocking call under way, an operation or another coroutine, can be begun again. A `fill` that panics goes through.
 ///
+/// # Safety
+/// `from` is a frame of the coroutine that `old` describes, as another build of the application left it: the bytes of each
+/// field that is live at its program counter are a value of the type with that [`LAYOUT`](Plain::LAYOUT). Who gives false
+/// evidence of that could as well have written a false frame. All else may be wrong.
+///
 /// # Errors
 /// Why not; `to` is of no use then.
-pub fn migrate(
+pub unsafe fn migrate(
     old: &Claim,
     from: &[u8],
     new: &'static Shape,

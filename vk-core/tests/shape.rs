@@ -5,7 +5,7 @@ extern crate vk_core as vk;
 use proptest::prelude::*;
 use std::io;
 use std::mem::MaybeUninit;
-use vk_core::migrate::migrate;
+use vk_core::migrate::{Deadline, New, Old, Refused, migrate};
 use vk_core::rt::Coroutine;
 use vk_core::shape::Claim;
 use vk_core::{Entry, Io, Line};
@@ -29,26 +29,31 @@ fn greet(io: &mut Io, number: u64) -> io::Result<()> {
 
 const SIZE: u32 = size_of::<chat>() as u32;
 
+/// Migrates a frame of an old build by what a claim says.
+fn migrated(claim: &Claim, frame: &[u8], new: &mut [MaybeUninit<u8>]) -> Result<Deadline, Refused> {
+    let fill = |old: &Old<'_>, new: &mut New<'_>| {
+        let seen: u64 = old.get("seen").unwrap_or(7);
+        new.set("seen", seen);
+        new.set("line", Line::<64>::new());
+    };
+    #[expect(unsafe_code)]
+    // SAFETY: what is read from it as a value is a number, which any bytes are.
+    unsafe {
+        migrate(claim, frame, chat::SHAPE, new, Some(fill))
+    }
+}
+
 /// Uses all that a claim says.
 fn believe(claim: &Claim, frame: &[u8]) {
     let mut new = [MaybeUninit::uninit(); SIZE as usize];
     for point in &claim.points {
         let mut frame = frame.to_vec();
         frame[..4].copy_from_slice(&point.pc.to_ne_bytes());
-        let _ = migrate(
-            claim,
-            &frame,
-            chat::SHAPE,
-            &mut new,
-            Some(|old, new| {
-                let seen: u64 = old.get("seen").unwrap_or(7);
-                new.set("seen", seen);
-                new.set("line", Line::<64>::new());
-            }),
-        );
+        let _ = migrated(claim, &frame, &mut new);
+        let _ = migrated(claim, &frame[..10], &mut new);
+        assert!(migrated(claim, &frame, &mut new[..2]).is_err(), "no room");
     }
-    let _ = migrate(claim, &frame[..3], chat::SHAPE, &mut new, None);
-    let _ = migrate(claim, frame, chat::SHAPE, &mut new[..2], None);
+    assert_eq!(migrated(claim, &frame[..3], &mut new), Err(Refused::NowhereKnown));
 }
 
 #[test]

@@ -11,6 +11,7 @@ const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const PRIME: u64 = 0x0000_0100_0000_01b3;
 
 /// Of bytes.
+#[inline]
 pub const fn bytes(bytes: &[u8]) -> u64 {
     let (mut hash, mut at) = (OFFSET, 0);
     while at < bytes.len() {
@@ -21,6 +22,7 @@ pub const fn bytes(bytes: &[u8]) -> u64 {
 }
 
 /// Of text.
+#[inline]
 pub const fn text(text: &str) -> u64 {
     bytes(text.as_bytes())
 }

@@ -43,8 +43,7 @@ pub fn function(signature: &Signature, graph: &Graph) -> TokenStream {
     let resume = parts.resume(&parse_quote!(resume), &quote!(&mut self), &quote!(self), quote!(Self::step));
     let hidden_frame = hidden("frame");
     let step = parts.steps(&format_ident!("step"), &quote!(#hidden_frame: &mut Self));
-    let machine = quote!(#resume #step);
-    let fingerprints = parts.fingerprints(&machine);
+    let fingerprints = parts.fingerprints(&step);
     let coroutine = parts.coroutine();
     let lints = lints();
     quote! {
@@ -60,7 +59,8 @@ pub fn function(signature: &Signature, graph: &Graph) -> TokenStream {
             }
             #[doc(hidden)]
             #[inline]
-            #machine
+            #resume
+            #step
         }
         #coroutine
     }
@@ -98,8 +98,7 @@ pub fn method(
     let resume =
         parts.method(&quote!(#this), &quote!(#hidden_frame: &mut #frame #types), &quote!(#pass), &step);
     let steps = parts.steps(&step, &quote!(#this #hidden_frame: &mut #frame #types));
-    let machine = quote!(#resume #steps);
-    let fingerprints = parts.fingerprints(&machine);
+    let fingerprints = parts.fingerprints(&steps);
     let outside = quote! {
         #item
         #fingerprints
@@ -116,7 +115,7 @@ pub fn method(
             type Frame = #frame #types;
         }
     };
-    let inside = quote!(#(#attributes)* #[allow(clippy::all)] #machine);
+    let inside = quote!(#(#attributes)* #[allow(clippy::all)] #resume #steps);
     (outside, inside)
 }
 
@@ -306,8 +305,8 @@ impl<'a> Parts<'a> {
         }
     }
 
-    /// What other builds compare; `machine` is what runs.
-    fn fingerprints(&self, machine: &TokenStream) -> TokenStream {
+    /// What other builds compare; `steps` is what runs.
+    fn fingerprints(&self, steps: &TokenStream) -> TokenStream {
         let Parts { name, attributes: cfg, graph, .. } = self;
         let (impl_generics, types, clause) = self.signature.generics.split_for_impl();
         let fields = graph.variables.iter().enumerate().map(|(id, Variable { field, ty, .. })| {
@@ -318,7 +317,7 @@ impl<'a> Parts<'a> {
             let of = quote_spanned!(ty.span()=> ::vk::rt::Field::of::<#ty>);
             quote!(#of(#name, ::core::mem::offset_of!(Self, #field)))
         });
-        let body = Literal::u64_suffixed(fingerprint::tokens(machine));
+        let body = Literal::u64_suffixed(fingerprint::tokens(steps));
         let consts = self.signature.generics.const_params().map(|param| &param.ident);
         let callees = &graph.callees;
         let lints = lints();

@@ -185,11 +185,12 @@ pub fn upgrade<A: rt::Coroutine, B: rt::Coroutine>(
     let claim =
         Claim::decode(&A::SHAPE.encode(), old.len() as u32).expect("a shape is read as it was written");
     let mut new = vec![MaybeUninit::uninit(); size_of::<B>()];
-    let deadline = migrate(&claim, &old, B::SHAPE, &mut new, fill)?;
     #[expect(unsafe_code)]
-    // SAFETY: migrated.
-    let output = unsafe { rt::proceed::<B>(&new, io) };
-    Ok((deadline, output))
+    // SAFETY: the frame of a suspended `A`, and its shape; then one of `B`, migrated.
+    unsafe {
+        let deadline = migrate(&claim, &old, B::SHAPE, &mut new, fill)?;
+        Ok((deadline, rt::proceed::<B>(&new, io)))
+    }
 }
 
 /// What `vk_app!` declares.

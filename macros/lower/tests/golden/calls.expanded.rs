@@ -52,7 +52,7 @@ where
         Self,
     >(&[::vk::rt::layout_of::<http::number>()]);
     const BODY: u64 = ::vk::rt::hash::numbers(
-        &[1148553403792295565u64, ::vk::rt::body_of::<http::number>()],
+        &[10734060599168605992u64, ::vk::rt::body_of::<http::number>()],
     );
 }
 #[allow(
@@ -497,7 +497,7 @@ unsafe impl<const N: usize> ::vk::rt::Frame for __Session_handle<N> {
     );
     const BODY: u64 = ::vk::rt::hash::numbers(
         &[
-            6512306078033317358u64,
+            14239344880900403945u64,
             N as u64,
             ::vk::rt::body_of::<
                 <Session<N> as ::vk::rt::Method<5541207787354052101u64>>::Frame,
@@ -557,7 +557,7 @@ unsafe impl<const N: usize> ::vk::rt::Frame for __Session_read<N> {
     );
     const BODY: u64 = ::vk::rt::hash::numbers(
         &[
-            3400665544749076755u64,
+            2428514147331549772u64,
             N as u64,
             ::vk::rt::body_of::<
                 <Session<N> as ::vk::rt::Method<4547011751780739330u64>>::Frame,
@@ -600,7 +600,7 @@ pub struct __Session_skip<const N: usize> {
 unsafe impl<const N: usize> ::vk::rt::Frame for __Session_skip<N> {
     const FIELDS: &'static [::vk::rt::Field] = &[];
     const LAYOUT: u64 = ::vk::rt::layout::<Self>(&[]);
-    const BODY: u64 = ::vk::rt::hash::numbers(&[2401916372550537350u64, N as u64]);
+    const BODY: u64 = ::vk::rt::hash::numbers(&[1125406135234147501u64, N as u64]);
 }
 impl<const N: usize> __Session_skip<N> {
     #[doc(hidden)]

@@ -51,7 +51,7 @@ unsafe impl ::vk::rt::Frame for control {
     );
     const BODY: u64 = ::vk::rt::hash::numbers(
         &[
-            16462371858851868156u64,
+            18154580944377703976u64,
             ::vk::rt::body_of::<next>(),
             ::vk::rt::body_of::<wait>(),
             ::vk::rt::body_of::<confirm>(),

@@ -26,7 +26,7 @@ unsafe impl ::vk::rt::Frame for echo {
         ::vk::rt::Field::of::<Line<1024>>("line", ::core::mem::offset_of!(Self, line)),
     ];
     const LAYOUT: u64 = ::vk::rt::layout::<Self>(&[]);
-    const BODY: u64 = ::vk::rt::hash::numbers(&[11428227221122579009u64]);
+    const BODY: u64 = ::vk::rt::hash::numbers(&[2230361978566689526u64]);
 }
 #[allow(
     clippy::all,
