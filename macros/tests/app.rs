@@ -16,6 +16,11 @@ mod service {
         }
         Ok(())
     }
+
+    /// The first version had no buffer.
+    pub fn shout_from_v1(_: &vk::Old<'_>, new: &mut vk::New<'_>) {
+        new.set("byte", [0_u8; 1]);
+    }
 }
 
 vk::vk_app! {
@@ -26,6 +31,7 @@ vk::vk_app! {
     args: "HOST PORT",
     heap: 8192,
     max_procs: 1000,
+    migrate: service::shout => service::shout_from_v1,
 }
 
 #[test]

@@ -30,7 +30,9 @@ pub(crate) fn enter(heap: Heap) {
 pub struct HeapBytes(pub(crate) Span);
 
 // SAFETY: a span: two integers.
-unsafe impl Plain for HeapBytes {}
+unsafe impl Plain for HeapBytes {
+    const LAYOUT: u64 = crate::hash::named::<Self>("vk::HeapBytes");
+}
 
 impl HeapBytes {
     /// No bytes.

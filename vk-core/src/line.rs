@@ -26,7 +26,9 @@ pub struct Line<const N: usize> {
 }
 
 // SAFETY: an integer and an array of bytes.
-unsafe impl<const N: usize> Plain for Line<N> {}
+unsafe impl<const N: usize> Plain for Line<N> {
+    const LAYOUT: u64 = crate::hash::named::<Self>("vk::Line");
+}
 
 /// More bytes than a [`Line`] holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

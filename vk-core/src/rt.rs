@@ -1,22 +1,20 @@
 //! What lowered code stands on. Written by the macros, not by hand.
 #![allow(unsafe_code)]
 
-pub use crate::Io;
+pub use crate::shape::{Field, Point, Shape, body_of, layout, layout_of};
+pub use crate::{Entry, Io, register};
 pub use core::task::Poll;
-pub use vk_heap::Plain;
+pub use linkme;
+pub use vk_heap::{Plain, hash};
 
 use std::mem::{ManuallyDrop, MaybeUninit, needs_drop};
 
 /// A variable's place in a frame: written when its `let` runs, read in later segments.
 ///
-/// The frame says once, with [`plain`], that the type is `Plain`: a bound here would be reported for each use.
+/// The frame says once, in [`Frame::FIELDS`], that the type is `Plain`: a bound here would be reported for each use.
 #[derive(Debug)]
 #[repr(transparent)]
 pub struct Slot<T>(MaybeUninit<T>);
-
-/// Compiles for types that may live in a frame.
-#[inline(always)]
-pub const fn plain<T: Plain>() {}
 
 impl<T> Slot<T> {
     const PLAIN: () = assert!(!needs_drop::<T>(), "a variable of a frame must not need `Drop`");
@@ -78,16 +76,34 @@ impl<A, B> std::fmt::Debug for Overlay<A, B> {
     }
 }
 
+/// A coroutine's frame, for builds to compare: see [`shape`](crate::shape).
+///
+/// # Safety
+/// It begins with its program counter, a `u32` that is 0 where the coroutine is entered; all else is valid whatever its
+/// bytes are, and [`FIELDS`](Frame::FIELDS) are where they say.
+pub unsafe trait Frame: Sized {
+    /// Its variables.
+    const FIELDS: &'static [Field];
+    /// The fingerprint of how its variables and its callees' lie in memory.
+    const LAYOUT: u64;
+    /// The fingerprint of what it and its callees do.
+    const BODY: u64;
+}
+
 /// A coroutine that can be started on its own: spawned, or set to a listener. The type is its frame.
 ///
 /// Implemented by `#[coroutine]` for every coroutine whose parameters, beside `io`, are passed by value.
-pub trait Coroutine: Sized + 'static {
+pub trait Coroutine: Frame + 'static {
     /// The parameters beside `io`.
     type Args;
     /// What it returns.
     type Output;
     /// Its path.
     const NAME: &'static str;
+    /// Its frame by names.
+    const SHAPE: &'static Shape;
+    /// What it has [registered](crate::entry::ENTRIES), unless it is generic.
+    const ENTRY: Option<&'static Option<Entry>> = None;
     /// Stores the arguments and sets the frame to the beginning.
     fn start(frame: &mut MaybeUninit<Self>, args: Self::Args);
     /// Runs until it blocks or ends.
@@ -122,7 +138,7 @@ pub fn nth<S: IntoIterator<IntoIter: Elements>>(slice: S, index: usize) -> Optio
 /// Finds the frame of a method that is a coroutine, by the FNV-1a hash (64 bits) of the method's name.
 pub trait Method<const NAME: u64> {
     /// The method's frame.
-    type Frame;
+    type Frame: Frame;
 }
 
 /// The program counter of a coroutine that has returned.

@@ -208,7 +208,9 @@ mod plain {
     //! Every field is plain: rings, spans, numbers, and enums of such.
     use super::*;
     // SAFETY: two integers.
-    unsafe impl Plain for Descriptor {}
+    unsafe impl Plain for Descriptor {
+        const LAYOUT: u64 = crate::hash::named::<Self>("vk::Descriptor");
+    }
     // SAFETY: an enum of plain fields; no pointer, no `Drop`.
     unsafe impl Plain for Port {}
     // SAFETY: every field of the record is plain, as the list above shows.

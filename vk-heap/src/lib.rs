@@ -52,6 +52,7 @@ mod control;
 #[doc(hidden)]
 pub mod failpoint;
 mod guard;
+pub mod hash;
 mod header;
 mod heap;
 mod id;

@@ -4,8 +4,8 @@ use crate::{options, serve};
 use std::io;
 use std::process::ExitCode;
 use std::sync::OnceLock;
-use vk_core::Entry;
 use vk_core::rt::Coroutine;
+use vk_core::{Entry, Migration};
 
 /// A coroutine that serves connections.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +47,8 @@ pub struct App {
     pub heap: Option<u32>,
     /// Micro-processes at a time in one worker.
     pub max_procs: Option<u32>,
+    /// How variables of older builds' coroutines are carried over that can't be copied.
+    pub migrations: &'static [Migration],
 }
 
 impl App {

@@ -32,7 +32,9 @@ mod options;
 mod serve;
 
 pub use app::{App, Handler, Listener, args, main};
-pub use vk_core::{Child, Descriptor, HeapBytes, Io, Line, Plain, Sink, Source, coroutine, rt};
+pub use vk_core::{
+    Child, Descriptor, HeapBytes, Io, Line, Migration, New, Old, Plain, Sink, Source, coroutine, rt,
+};
 pub use vk_macros::vk_app;
 
 /// What handlers are written with.

@@ -216,6 +216,7 @@ mod tests {
             args: Some("FILE"),
             heap: None,
             max_procs: None,
+            migrations: &[],
         };
         command(&app).debug_assert();
     }

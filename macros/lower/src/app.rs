@@ -14,7 +14,7 @@ pub fn app(input: TokenStream) -> TokenStream {
     }
 }
 
-const KEYS: &str = "name, about, listen, stdio, args, heap, max_procs";
+const KEYS: &str = "name, about, listen, stdio, args, heap, max_procs, migrate";
 
 #[derive(Default)]
 struct App {
@@ -25,6 +25,7 @@ struct App {
     args: Option<LitStr>,
     heap: Option<LitInt>,
     max_procs: Option<LitInt>,
+    migrations: Vec<(Path, Path)>,
 }
 
 fn refuse<T>(at: impl ToTokens, text: impl Into<String>) -> syn::Result<T> {
@@ -50,6 +51,7 @@ impl Parse for App {
                 "heap" => once(&key, &mut app.heap, input, "bytes, `heap: 8192`")?,
                 "max_procs" => once(&key, &mut app.max_procs, input, "a number, `max_procs: 1000`")?,
                 "listen" => app.listeners.push(listener(input)?),
+                "migrate" => app.migrations.push(migration(input)?),
                 _ => return refuse(&key, format!("`{key}` is not a key of vk_app!: one of {KEYS}")),
             }
             if !input.is_empty() {
@@ -97,6 +99,14 @@ fn listener(input: ParseStream<'_>) -> syn::Result<(LitStr, Path)> {
     Ok((address, handler))
 }
 
+fn migration(input: ParseStream<'_>) -> syn::Result<(Path, Path)> {
+    let what = "expected a coroutine and a function, `migrate: chat => chat_from_v1`";
+    let refused = |error: syn::Error| syn::Error::new(error.span(), what);
+    let coroutine = input.parse().map_err(refused)?;
+    input.parse::<Token![=>]>().map_err(refused)?;
+    Ok((coroutine, input.parse().map_err(refused)?))
+}
+
 impl App {
     fn expand(&self) -> TokenStream {
         let App { name, listeners, .. } = self;
@@ -104,6 +114,8 @@ impl App {
         let listeners = listeners.iter().map(|(address, handler)| {
             quote!(::vk::Listener { address: #address, handler: ::vk::Handler::of::<#handler>() })
         });
+        let migrations =
+            self.migrations.iter().map(|(coroutine, fill)| quote!(::vk::Migration::of::<#coroutine>(#fill)));
         let stdio = option(self.stdio.as_ref().map(|handler| quote!(::vk::Handler::of::<#handler>())));
         let args = option(self.args.as_ref());
         let (heap, max_procs) = (option(self.heap.as_ref()), option(self.max_procs.as_ref()));
@@ -118,6 +130,7 @@ impl App {
                     args: #args,
                     heap: #heap,
                     max_procs: #max_procs,
+                    migrations: &[#(#migrations),*],
                 };
                 ::vk::main(&APP)
             }

@@ -20,11 +20,14 @@
 //! borrow checker sees ordinary places; nothing borrowed reaches another block.
 
 use crate::dest::operand;
-use crate::graph::{Block, BlockId, Code, Edge, Graph, Mark, Terminator, VariableId, replace_marks};
-use crate::lower::hash;
+use crate::fingerprint::{self, hash};
+use crate::graph::{
+    Block, BlockId, Code, Edge, Graph, Mark, Terminator, Variable, VariableId, replace_marks,
+};
 use crate::rewrite::get_slot;
 use crate::signature::{Parameter, Passing, Receiver, Signature};
 use crate::tokens::{headed, hidden};
+use crate::validate::written;
 use proc_macro2::{Literal, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use std::collections::BTreeSet;
@@ -40,18 +43,18 @@ pub fn function(signature: &Signature, graph: &Graph) -> TokenStream {
     let resume = parts.resume(&parse_quote!(resume), &quote!(&mut self), &quote!(self), quote!(Self::step));
     let hidden_frame = hidden("frame");
     let step = parts.steps(&format_ident!("step"), &quote!(#hidden_frame: &mut Self));
+    let fingerprints = parts.fingerprints(&step);
     let coroutine = parts.coroutine();
-    let plain = plain(graph);
     let lints = lints();
     quote! {
         #frame
+        #fingerprints
         #(#cfg)*
         #lints
         impl #impl_generics #name #types #clause {
             #[doc(hidden)]
             #[inline]
             #visibility fn enter(&mut self) {
-                #plain
                 self.pc = 0;
             }
             #[doc(hidden)]
@@ -85,25 +88,8 @@ pub fn method(
     let parts = Parts::new(signature, graph);
     let Parts { name: frame, attributes: cfg, .. } = &parts;
     let (impl_generics, types, clause) = signature.generics.split_for_impl();
-    let plain = plain(graph);
     let (block_generics, _, block_clause) = block.split_for_impl();
     let (ty, hash) = (&receiver.ty, Literal::u64_suffixed(hash(&signature.name.to_string())));
-    let outside = quote! {
-        #item
-        #(#cfg)*
-        impl #impl_generics #frame #types #clause {
-            #[doc(hidden)]
-            #[inline]
-            pub fn enter(&mut self) {
-                #plain
-                self.pc = 0;
-            }
-        }
-        #(#cfg)*
-        impl #block_generics ::vk::rt::Method<#hash> for #ty #block_clause {
-            type Frame = #frame #types;
-        }
-    };
     let attributes = &signature.attributes;
     let step = format_ident!("__{}_step", signature.name);
     let this = receiver.this.as_ref().map(|this| quote!(#this,));
@@ -112,6 +98,23 @@ pub fn method(
     let resume =
         parts.method(&quote!(#this), &quote!(#hidden_frame: &mut #frame #types), &quote!(#pass), &step);
     let steps = parts.steps(&step, &quote!(#this #hidden_frame: &mut #frame #types));
+    let fingerprints = parts.fingerprints(&steps);
+    let outside = quote! {
+        #item
+        #fingerprints
+        #(#cfg)*
+        impl #impl_generics #frame #types #clause {
+            #[doc(hidden)]
+            #[inline]
+            pub fn enter(&mut self) {
+                self.pc = 0;
+            }
+        }
+        #(#cfg)*
+        impl #block_generics ::vk::rt::Method<#hash> for #ty #block_clause {
+            type Frame = #frame #types;
+        }
+    };
     let inside = quote!(#(#attributes)* #[allow(clippy::all)] #resume #steps);
     (outside, inside)
 }
@@ -174,12 +177,6 @@ fn frame(signature: &Signature, graph: &Graph) -> TokenStream {
             #used
         }
     }
-}
-
-/// Lets the compiler check that what lives in the frame is `Plain`: in one place, so that it says so once.
-fn plain(graph: &Graph) -> TokenStream {
-    let types = graph.variables.iter().map(|variable| &variable.ty);
-    types.map(|ty| quote_spanned!(ty.span()=> ::vk::rt::plain::<#ty>();)).collect()
 }
 
 /// A coroutine on its way to Rust.
@@ -308,6 +305,51 @@ impl<'a> Parts<'a> {
         }
     }
 
+    /// What other builds compare; `steps` is what runs.
+    fn fingerprints(&self, steps: &TokenStream) -> TokenStream {
+        let Parts { name, attributes: cfg, graph, .. } = self;
+        let (impl_generics, types, clause) = self.signature.generics.split_for_impl();
+        let fields = graph.variables.iter().enumerate().map(|(id, Variable { field, ty, .. })| {
+            // Its caller's deadline: no variable of the user has that name.
+            let name =
+                if graph.deadline == Some(VariableId(id)) { "io.deadline".into() } else { field.to_string() };
+            // The one place where the compiler checks that what lives in a frame is `Plain`, so that it says so once.
+            let of = quote_spanned!(ty.span()=> ::vk::rt::Field::of::<#ty>);
+            quote!(#of(#name, ::core::mem::offset_of!(Self, #field)))
+        });
+        let body = Literal::u64_suffixed(fingerprint::tokens(steps));
+        let consts = self.signature.generics.const_params().map(|param| &param.ident);
+        let callees = &graph.callees;
+        let lints = lints();
+        quote! {
+            #(#cfg)*
+            #lints
+            // SAFETY: `repr(C)` with the program counter first; the other fields are slots, frames and unions of such.
+            unsafe impl #impl_generics ::vk::rt::Frame for #name #types #clause {
+                const FIELDS: &'static [::vk::rt::Field] = &[#(#fields),*];
+                const LAYOUT: u64 = ::vk::rt::layout::<Self>(&[#(::vk::rt::layout_of::<#callees>()),*]);
+                const BODY: u64 = ::vk::rt::hash::numbers(
+                    &[#body, #(#consts as u64,)* #(::vk::rt::body_of::<#callees>()),*]
+                );
+            }
+        }
+    }
+
+    /// The places where it blocks.
+    fn points(&self) -> TokenStream {
+        // A stub has no blocks.
+        let written = if self.graph.blocks.is_empty() { Vec::new() } else { written(self.graph) };
+        let blocks =
+            self.graph.blocks.iter().zip(&written).enumerate().filter(|(_, (block, _))| block.resume);
+        let points = blocks.map(|(pc, (block, live))| {
+            let (pc, anchor) = (Literal::usize_unsuffixed(pc), Literal::u64_unsuffixed(block.anchor));
+            let calls = block.callee.is_some();
+            let live = live.iter().flatten().map(|VariableId(id)| Literal::usize_unsuffixed(*id));
+            quote!(::vk::rt::Point { pc: #pc, anchor: #anchor, calls: #calls, live: &[#(#live),*] })
+        });
+        quote!(&[#(#points),*])
+    }
+
     /// Coroutines without reference parameters can be started on their own.
     fn coroutine(&self) -> Option<TokenStream> {
         let Signature { frame, generics, lifetimes, parameters, output, .. } = self.signature;
@@ -328,6 +370,13 @@ impl<'a> Parts<'a> {
         let numbers = (0..).map(Literal::usize_unsuffixed);
         let name = frame.to_string();
         let cfg = &self.attributes;
+        let points = self.points();
+        let entry = generics.params.is_empty().then(|| {
+            quote! {
+                const ENTRY: ::core::option::Option<&'static ::core::option::Option<::vk::rt::Entry>> =
+                    ::vk::rt::register!(#frame);
+            }
+        });
         Some(quote! {
             #(#cfg)*
             #[allow(clippy::all)]
@@ -335,6 +384,9 @@ impl<'a> Parts<'a> {
                 type Args = (#(#args,)*);
                 type Output = #output;
                 const NAME: &'static str = ::core::concat!(::core::module_path!(), "::", #name);
+                const SHAPE: &'static ::vk::rt::Shape =
+                    &::vk::rt::Shape { fields: <Self as ::vk::rt::Frame>::FIELDS, points: #points };
+                #entry
                 #[inline]
                 fn start(frame: &mut ::core::mem::MaybeUninit<Self>, args: Self::Args) {
                     // SAFETY: once `pc` is written every field is valid: the others are slots, which may be

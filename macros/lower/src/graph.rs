@@ -155,6 +155,8 @@ pub struct Block {
     pub code: Code,
     /// Starts with a blocking call and is entered again when that call resumes.
     pub resume: bool,
+    /// The hash of that call as it is written: the same call in another build has the same. 0 without one.
+    pub anchor: u64,
     /// The coroutine called by that blocking call, if it is one.
     pub callee: Option<CalleeId>,
     /// How it ends.

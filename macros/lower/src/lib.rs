@@ -30,6 +30,7 @@ mod blocking;
 mod dest;
 mod dump;
 mod expand;
+mod fingerprint;
 pub mod graph;
 mod lending;
 mod lower;

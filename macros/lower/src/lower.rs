@@ -17,10 +17,9 @@ mod call;
 mod hoist;
 mod repeat;
 
-pub(crate) use call::hash;
-
 use crate::blocking::{Blocking, bare};
 use crate::dest::{self, Dest, Target};
+use crate::fingerprint;
 use crate::graph::{Block, BlockId, CalleeId, Code, Edge, Graph, Terminator, Variable, VariableId};
 use crate::lending::Access;
 use crate::purity::{self, Stop};
@@ -129,7 +128,7 @@ impl Lowerer<'_> {
 
     fn new_block(&mut self) -> BlockId {
         let terminator = Terminator::Return;
-        let block = Block { code: Code::default(), resume: false, callee: None, terminator };
+        let block = Block { code: Code::default(), resume: false, anchor: 0, callee: None, terminator };
         self.blocks.push(Draft { block, open: true });
         BlockId(self.blocks.len() - 1)
     }
@@ -371,6 +370,7 @@ impl Lowerer<'_> {
         }
         let block = self.current;
         self.block().resume = true;
+        self.block().anchor = fingerprint::tokens(&call.to_token_stream());
         self.block().callee = callee;
         Some(Resume { block, callee })
     }

@@ -1,8 +1,9 @@
 //! `#[derive(Plain)]`: a promise that the compiler checks field by field.
 
+use crate::fingerprint;
 use crate::refusal::{Refusal, Refusals};
 use proc_macro2::TokenStream;
-use quote::{quote, quote_spanned};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Data, DeriveInput, GenericParam, parse_quote};
 
@@ -32,10 +33,7 @@ fn expand(input: &DeriveInput) -> Result<TokenStream, Refusals> {
         }
     }
     let (impl_generics, types, clause) = generics.split_for_impl();
-    let checks = fields.iter().map(|field| {
-        let ty = &field.ty;
-        quote_spanned!(ty.span()=> plain::<#ty>();)
-    });
+    let layout = layout(input);
     let dropless = if generics.params.is_empty() {
         let message = format!("`{name}` is Plain, so it may not implement Drop");
         // A field with `Drop` isn't Plain and has been reported.
@@ -59,14 +57,51 @@ fn expand(input: &DeriveInput) -> Result<TokenStream, Refusals> {
         #[doc(hidden)]
         #[allow(clippy::all, clippy::pedantic, clippy::undocumented_unsafe_blocks, non_local_definitions)]
         const _: () = {
-            // SAFETY: every field is `Plain`, checked below, and nothing needs `Drop`.
-            unsafe impl #impl_generics ::vk::rt::Plain for #name #types #clause {}
-            #[allow(dead_code)]
-            fn fields #impl_generics () #clause {
-                fn plain<T: ::vk::rt::Plain>() {}
-                #(#checks)*
+            // SAFETY: every field is `Plain`, checked in `LAYOUT`, and nothing needs `Drop`.
+            unsafe impl #impl_generics ::vk::rt::Plain for #name #types #clause {
+                const LAYOUT: u64 = #layout;
+            }
+            const fn plain<T: ::vk::rt::Plain>() -> u64 {
+                T::LAYOUT
             }
             #dropless
         };
     })
+}
+
+/// The fingerprint, field by field, where the compiler checks that each is `Plain`. Where the fields of an enum lie is the
+/// compiler's choice, and goes into it as that.
+fn layout(input: &DeriveInput) -> TokenStream {
+    let name = input.ident.to_string();
+    let field = |field: &syn::Field| {
+        let (ty, name) = (&field.ty, field.ident.as_ref().map(ToString::to_string).unwrap_or_default());
+        let layout = quote_spanned!(ty.span()=> plain::<#ty>());
+        quote!(::vk::rt::hash::text(#name), ::core::mem::size_of::<#ty>() as u64, #layout)
+    };
+    let (kind, parts): (_, Vec<_>) = match &input.data {
+        Data::Enum(data) => {
+            let units = data.variants.iter().all(|variant| matches!(variant.fields, syn::Fields::Unit));
+            let variants = data.variants.iter().map(|variant| {
+                let (ident, fields) = (&variant.ident, variant.fields.iter().map(field));
+                let name = ident.to_string();
+                let discriminant = match &variant.discriminant {
+                    _ if units => quote!(Self::#ident as u64),
+                    Some((_, value)) => fingerprint::tokens(&value.to_token_stream()).to_token_stream(),
+                    None => quote!(0),
+                };
+                quote!(::vk::rt::hash::text(#name), #discriminant #(, #fields)*)
+            });
+            (quote!(opaque), variants.collect())
+        }
+        Data::Struct(data) => {
+            let fields = data.fields.iter().zip(data.fields.members()).map(|(it, member)| {
+                let field = field(it);
+                quote!(::core::mem::offset_of!(Self, #member) as u64, #field)
+            });
+            (quote!(named), fields.collect())
+        }
+        // Refused.
+        Data::Union(_) => (quote!(opaque), Vec::new()),
+    };
+    quote!(::vk::rt::hash::numbers(&[::vk::rt::hash::#kind::<Self>(#name), #(#parts),*]))
 }

@@ -49,7 +49,7 @@ pub fn validate(graph: &Graph) -> Result<(), String> {
 }
 
 /// What has been written on all ways to each block; `None` for blocks that aren't reached.
-fn written(graph: &Graph) -> Vec<Option<BTreeSet<VariableId>>> {
+pub(crate) fn written(graph: &Graph) -> Vec<Option<BTreeSet<VariableId>>> {
     let parameters = graph.variables.iter().enumerate().filter(|(_, variable)| variable.parameter);
     let mut written = vec![None; graph.blocks.len()];
     written[0] = Some(parameters.map(|(id, _)| VariableId(id)).collect::<BTreeSet<_>>());

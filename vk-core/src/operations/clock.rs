@@ -1,6 +1,7 @@
 //! Time: sleeping, deadlines, turns.
 
 use crate::Io;
+use crate::hash;
 use crate::task::{NEVER, Nanos, Wait};
 use std::io;
 use std::task::Poll::{self, Ready};
@@ -77,20 +78,9 @@ impl Io {
     /// None.
     #[inline]
     pub fn checkpoint(&mut self, name: &str) -> Poll<io::Result<()>> {
-        self.task().checkpoint = fnv1a(name);
+        self.task().checkpoint = hash::text(name);
         Ready(Ok(()))
     }
-}
-
-/// FNV-1a, 64 bits: a name as a number that is the same in every build.
-/// (Fowler, Noll, Vo: <https://datatracker.ietf.org/doc/draft-eastlake-fnv/>.)
-const fn fnv1a(name: &str) -> u64 {
-    let (bytes, mut hash, mut at) = (name.as_bytes(), 0xcbf2_9ce4_8422_2325_u64, 0);
-    while at < bytes.len() {
-        hash = (hash ^ bytes[at] as u64).wrapping_mul(0x0100_0000_01b3);
-        at += 1;
-    }
-    hash
 }
 
 fn after(now: Nanos, time: Duration) -> Nanos {

@@ -13,7 +13,9 @@ pub struct Child(pub(crate) Span);
 
 #[allow(unsafe_code)]
 // SAFETY: a span: two integers.
-unsafe impl Plain for Child {}
+unsafe impl Plain for Child {
+    const LAYOUT: u64 = crate::hash::named::<Self>("vk::Child");
+}
 
 /// Where a spawned coroutine's input comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

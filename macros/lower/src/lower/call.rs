@@ -2,6 +2,7 @@
 
 use super::Lowerer;
 use crate::blocking::{bare, is_camel};
+use crate::fingerprint::hash;
 use crate::graph::CalleeId;
 use crate::refusal::Refusal;
 use crate::scope::Binding;
@@ -101,7 +102,7 @@ impl VisitMut for Static {
     }
 }
 
-/// `<ty as Method<HASH>>::Frame`.
+/// `<ty as Method<HASH>>::Frame`, the name of the method as a const parameter.
 fn method_frame(ty: &Type, method: &Ident) -> Type {
     let mut ty = ty.clone();
     Static.visit_type_mut(&mut ty);
@@ -109,22 +110,4 @@ fn method_frame(ty: &Type, method: &Ident) -> Type {
     let frame = quote_spanned!(method.span()=> Frame);
     let path = quote!(<#ty as ::vk::rt::Method<#hash>>::#frame);
     parse_quote!(#path)
-}
-
-/// FNV-1a, 64 bits: the name of a method as a const parameter.
-pub(crate) fn hash(name: &str) -> u64 {
-    const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
-    const PRIME: u64 = 0x0000_0100_0000_01b3;
-    name.bytes().fold(OFFSET, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME))
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn hash_is_fnv_1a() {
-        // Test vectors of the algorithm's authors.
-        assert_eq!(super::hash(""), 0xcbf2_9ce4_8422_2325);
-        assert_eq!(super::hash("a"), 0xaf63_dc4c_8601_ec8c);
-        assert_eq!(super::hash("foobar"), 0x8594_4171_f739_67e8);
-    }
 }

@@ -12,6 +12,9 @@ use std::mem::MaybeUninit;
 use std::ops::Deref;
 use std::task::Poll;
 use std::time::Duration;
+use vk_core::migrate::migrate;
+pub use vk_core::migrate::{Deadline, New, Old, Refused};
+use vk_core::shape::Claim;
 pub use vk_macros::{Plain, coroutine, vk_app};
 
 impl Io {
@@ -126,6 +129,10 @@ pub struct Line<const N: usize> {
     len: usize,
 }
 
+#[allow(unsafe_code)]
+// SAFETY: numbers only.
+unsafe impl<const N: usize> Plain for Line<N> {}
+
 impl<const N: usize> Line<N> {
     /// An empty one.
     pub fn new() -> Line<N> {
@@ -164,6 +171,28 @@ pub fn run<C: rt::Coroutine>(args: C::Args, io: &mut Io) -> C::Output {
     rt::finish::<C>(&mut frame, io)
 }
 
+/// Runs the coroutine `A` until it blocks, makes its frame one of `B`, as if that were `A` in a newer build, and runs
+/// `B` to its end.
+///
+/// # Errors
+/// What the migration says.
+pub fn upgrade<A: rt::Coroutine, B: rt::Coroutine>(
+    args: A::Args,
+    io: &mut Io,
+    fill: Option<vk_core::migrate::Fill>,
+) -> Result<(Deadline, B::Output), Refused> {
+    let old = rt::suspend::<A>(args, io);
+    let claim =
+        Claim::decode(&A::SHAPE.encode(), old.len() as u32).expect("a shape is read as it was written");
+    let mut new = vec![MaybeUninit::uninit(); size_of::<B>()];
+    #[expect(unsafe_code)]
+    // SAFETY: the frame of a suspended `A`, and its shape; then one of `B`, migrated.
+    unsafe {
+        let deadline = migrate(&claim, &old, B::SHAPE, &mut new, fill)?;
+        Ok((deadline, rt::proceed::<B>(&new, io)))
+    }
+}
+
 /// What `vk_app!` declares.
 #[derive(Debug)]
 #[expect(missing_docs, reason = "as in vk")]
@@ -176,6 +205,7 @@ pub struct App<'a> {
     pub args: Option<&'a str>,
     pub heap: Option<u32>,
     pub max_procs: Option<u32>,
+    pub migrations: &'a [Migration],
 }
 
 /// An address and what serves it.
@@ -197,11 +227,28 @@ impl Handler {
     }
 }
 
+/// How a coroutine is migrated.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "as in vk")]
+pub struct Migration {
+    pub name: &'static str,
+    pub fill: fn(&Old<'_>, &mut New<'_>),
+}
+
+impl Migration {
+    /// The migration to this frame.
+    pub const fn of<C: rt::Coroutine<Output = io::Result<()>>>(
+        fill: fn(&Old<'_>, &mut New<'_>),
+    ) -> Migration {
+        Migration { name: C::NAME, fill }
+    }
+}
+
 /// Prints the declaration, and serves one line by `stdio`.
 pub fn main(app: &App<'_>) -> std::process::ExitCode {
-    let App { name, version, about, listeners, stdio, args, heap, max_procs } = app;
+    let App { name, version, about, listeners, stdio, args, heap, max_procs, migrations } = app;
     let addresses: Vec<_> = listeners.iter().map(|listener| listener.address).collect();
-    println!("{name} {version} {about:?} {addresses:?} {args:?} {heap:?} {max_procs:?}");
+    println!("{name} {version} {about:?} {addresses:?} {args:?} {heap:?} {max_procs:?} {migrations:?}");
     let mut io = Io::new("line\n", [true, false, true]);
     let handler = stdio.as_ref().or(listeners.first().map(|listener| &listener.handler));
     match handler.map(|handler| (handler.0)(&mut io)) {

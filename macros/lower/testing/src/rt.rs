@@ -1,9 +1,14 @@
-//! The run-time contract of generated code.
+//! The run-time contract of generated code: vk's own as far as it knows no `Io`.
 #![allow(unsafe_code)]
 
+pub use crate::register;
 use std::collections::VecDeque;
-use std::mem::{ManuallyDrop, MaybeUninit, needs_drop};
+use std::mem::MaybeUninit;
 pub use std::task::Poll;
+pub use vk_core::rt::{
+    DONE, Elements, Field, Frame, Method, Overlay, Plain, Point, Shape, Slot, body_of, hash, layout,
+    layout_of, nth, resumed_after_end,
+};
 
 /// A coroutine's input and output, all in memory.
 #[derive(Debug)]
@@ -16,148 +21,27 @@ pub struct Io {
     pub deadline: u64,
 }
 
-/// What may live in a frame.
-///
-/// # Safety
-/// It holds no pointer and needs no `Drop`.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` may not live across a blocking call",
-    label = "is not `Plain`",
-    note = "what is alive across a blocking call is kept in the micro-heap as plain data: \
-            `#[derive(Plain)]` on a type of plain fields, or end the value's block before the call"
-)]
-pub unsafe trait Plain: 'static {}
-
-macro_rules! plain {
-    ($($ty:ty),*) => { $(
-        // SAFETY: numbers only.
-        unsafe impl Plain for $ty {}
-    )* };
-}
-plain!((), bool, char, u8, u16, u32, u64, usize, i8, i16, i32, i64, isize, f64, std::time::Duration);
-
-// SAFETY: as plain as its parts.
-unsafe impl<T: Plain, const N: usize> Plain for [T; N] {}
-// SAFETY: as plain as its parts.
-unsafe impl<T: Plain> Plain for Option<T> {}
-// SAFETY: as plain as its parts.
-unsafe impl<T: Plain> Plain for std::ops::Range<T> {}
-// SAFETY: as plain as its parts.
-unsafe impl<T: Plain> Plain for std::ops::RangeInclusive<T> {}
-// SAFETY: as plain as its parts.
-unsafe impl<A: Plain> Plain for (A,) {}
-// SAFETY: as plain as its parts.
-unsafe impl<A: Plain, B: Plain> Plain for (A, B) {}
-// SAFETY: as plain as its parts.
-unsafe impl<A: Plain, B: Plain, C: Plain, D: Plain> Plain for (A, B, C, D) {}
-// SAFETY: numbers only.
-unsafe impl<const N: usize> Plain for crate::Line<N> {}
-
-/// A variable's place in a frame.
-#[derive(Debug)]
-#[repr(transparent)]
-pub struct Slot<T>(MaybeUninit<T>);
-
-/// Compiles for types that may live in a frame.
-pub const fn plain<T: Plain>() {}
-
-impl<T> Slot<T> {
-    /// Initialises the variable.
-    pub fn write(&mut self, value: T) -> &mut T {
-        const { assert!(!needs_drop::<T>()) };
-        self.0.write(value)
-    }
-
-    /// The variable.
-    ///
-    /// # Safety
-    /// It has been written in this activation.
-    pub unsafe fn get(&mut self) -> &mut T {
-        // SAFETY: the caller's promise.
-        unsafe { self.0.assume_init_mut() }
-    }
-}
-
-/// The frames of callees, in one place.
-#[repr(C)]
-pub union Overlay<A, B> {
-    first: ManuallyDrop<MaybeUninit<A>>,
-    rest: ManuallyDrop<MaybeUninit<B>>,
-}
-
-impl<A, B> Overlay<A, B> {
-    /// The first member.
-    ///
-    /// # Safety
-    /// It is entered before it is read.
-    pub unsafe fn first(&mut self) -> &mut A {
-        // SAFETY: a counter, written by `enter`, and slots.
-        unsafe { (*self.first).assume_init_mut() }
-    }
-
-    /// The other members.
-    ///
-    /// # Safety
-    /// As for `first`.
-    pub unsafe fn rest(&mut self) -> &mut B {
-        // SAFETY: as for `first`.
-        unsafe { (*self.rest).assume_init_mut() }
-    }
-}
-
-impl<A, B> std::fmt::Debug for Overlay<A, B> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Overlay")
-    }
-}
-
 /// A coroutine that can be started on its own.
 #[expect(missing_docs, reason = "as in vk")]
-pub trait Coroutine: Sized + 'static {
+pub trait Coroutine: Frame + 'static {
     type Args;
     type Output;
     const NAME: &'static str;
+    const SHAPE: &'static Shape;
+    const ENTRY: Option<&'static Option<Entry>> = None;
     fn start(frame: &mut MaybeUninit<Self>, args: Self::Args);
     fn resume(&mut self, io: &mut Io) -> Poll<Self::Output>;
 }
 
-/// What a `for` that blocks goes over, beside ranges: the elements of a slice, which are found again by their index.
-#[diagnostic::on_unimplemented(
-    message = "a `for` with blocking calls in its body can't go over `{Self}`",
-    label = "neither a slice nor an array by reference",
-    note = "its elements are found again by their index after each blocking call: go over a range, a slice or an \
-            array by reference, or use `while let`, with a position in a variable"
-)]
-pub trait Elements: sealed::Elements + Iterator {}
+/// Nothing is registered here: it would be looked for by another build.
+pub type Entry = std::convert::Infallible;
 
-impl<T> Elements for std::slice::Iter<'_, T> {}
-impl<T> Elements for std::slice::IterMut<'_, T> {}
-
-mod sealed {
-    /// Nobody else's iterators.
-    pub trait Elements {}
-    impl<T> Elements for std::slice::Iter<'_, T> {}
-    impl<T> Elements for std::slice::IterMut<'_, T> {}
-}
-
-/// The element at `index`; `None` after the last.
-pub fn nth<S: IntoIterator<IntoIter: Elements>>(slice: S, index: usize) -> Option<S::Item> {
-    slice.into_iter().nth(index)
-}
-
-/// The frame of a method coroutine, by the hash of its name.
-pub trait Method<const NAME: u64> {
-    /// The frame.
-    type Frame;
-}
-
-/// The program counter of a coroutine that has returned.
-pub const DONE: u32 = u32::MAX;
-
-/// Resumed after its end.
-#[cold]
-pub fn resumed_after_end(name: &str) -> ! {
-    panic!("{name} was resumed after its end")
+/// Registers nothing.
+#[macro_export]
+macro_rules! register {
+    ($coroutine:ty) => {
+        None
+    };
 }
 
 /// Resumes until the end.
@@ -169,4 +53,27 @@ pub(crate) fn finish<C: Coroutine>(frame: &mut MaybeUninit<C>, io: &mut Io) -> C
             return output;
         }
     }
+}
+
+/// The bytes of a frame after its coroutine blocked for the first time.
+pub(crate) fn suspend<C: Coroutine>(args: C::Args, io: &mut Io) -> Vec<u8> {
+    let mut frame = MaybeUninit::<C>::zeroed();
+    C::start(&mut frame, args);
+    // SAFETY: started.
+    assert!(unsafe { frame.assume_init_mut() }.resume(io).is_pending(), "{} does not block", C::NAME);
+    let bytes: *const u8 = frame.as_ptr().cast();
+    // SAFETY: as many bytes as the frame has, zeroed at the beginning.
+    unsafe { std::slice::from_raw_parts(bytes, size_of::<C>()) }.to_vec()
+}
+
+/// Goes on with the frame that these bytes are.
+///
+/// # Safety
+/// They are a frame of `C` that was suspended, or that `migrate` filled.
+pub(crate) unsafe fn proceed<C: Coroutine>(bytes: &[MaybeUninit<u8>], io: &mut Io) -> C::Output {
+    assert_eq!(bytes.len(), size_of::<C>());
+    let mut frame = MaybeUninit::<C>::uninit();
+    // SAFETY: as many bytes as the frame has.
+    unsafe { bytes.as_ptr().copy_to_nonoverlapping(frame.as_mut_ptr().cast(), bytes.len()) };
+    finish(&mut frame, io)
 }

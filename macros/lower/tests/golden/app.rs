@@ -5,4 +5,5 @@ vk::vk_app! {
     listen: "[::1]:7007" => http::serve::<64>,
     stdio: echo,
     heap: 8192,
+    migrate: http::serve::<64> => http::from_v1,
 }

@@ -31,6 +31,46 @@ where
     unused_qualifications,
     non_snake_case
 )]
+unsafe impl<T> ::vk::rt::Frame for numbers<T>
+where
+    T: Plain,
+    T: From<u8>,
+    T: Copy,
+{
+    const FIELDS: &'static [::vk::rt::Field] = &[
+        ::vk::rt::Field::of::<usize>("count", ::core::mem::offset_of!(Self, count)),
+        ::vk::rt::Field::of::<
+            [u64; 2],
+        >("io.deadline", ::core::mem::offset_of!(Self, outer_deadline)),
+        ::vk::rt::Field::of::<
+            ::core::ops::Range<usize>,
+        >("range", ::core::mem::offset_of!(Self, range)),
+        ::vk::rt::Field::of::<usize>("place", ::core::mem::offset_of!(Self, place)),
+        ::vk::rt::Field::of::<u8>("value", ::core::mem::offset_of!(Self, value)),
+    ];
+    const LAYOUT: u64 = ::vk::rt::layout::<
+        Self,
+    >(&[::vk::rt::layout_of::<http::number>()]);
+    const BODY: u64 = ::vk::rt::hash::numbers(
+        &[10734060599168605992u64, ::vk::rt::body_of::<http::number>()],
+    );
+}
+#[allow(
+    clippy::all,
+    clippy::pedantic,
+    clippy::nursery,
+    clippy::undocumented_unsafe_blocks,
+    unreachable_code,
+    unused_assignments,
+    unused_braces,
+    unused_labels,
+    unused_mut,
+    unused_parens,
+    unused_unsafe,
+    unused_variables,
+    unused_qualifications,
+    non_snake_case
+)]
 impl<T> numbers<T>
 where
     T: Plain,
@@ -40,11 +80,6 @@ where
     #[doc(hidden)]
     #[inline]
     fn enter(&mut self) {
-        ::vk::rt::plain::<usize>();
-        ::vk::rt::plain::<[u64; 2]>();
-        ::vk::rt::plain::<::core::ops::Range<usize>>();
-        ::vk::rt::plain::<usize>();
-        ::vk::rt::plain::<u8>();
         self.pc = 0;
     }
     #[doc(hidden)]
@@ -427,12 +462,56 @@ pub struct __Session_handle<const N: usize> {
         >,
     >,
 }
+#[allow(
+    clippy::all,
+    clippy::pedantic,
+    clippy::nursery,
+    clippy::undocumented_unsafe_blocks,
+    unreachable_code,
+    unused_assignments,
+    unused_braces,
+    unused_labels,
+    unused_mut,
+    unused_parens,
+    unused_unsafe,
+    unused_variables,
+    unused_qualifications,
+    non_snake_case
+)]
+unsafe impl<const N: usize> ::vk::rt::Frame for __Session_handle<N> {
+    const FIELDS: &'static [::vk::rt::Field] = &[
+        ::vk::rt::Field::of::<u32>("limit", ::core::mem::offset_of!(Self, limit)),
+        ::vk::rt::Field::of::<Request>("request", ::core::mem::offset_of!(Self, request)),
+    ];
+    const LAYOUT: u64 = ::vk::rt::layout::<
+        Self,
+    >(
+        &[
+            ::vk::rt::layout_of::<
+                <Session<N> as ::vk::rt::Method<5541207787354052101u64>>::Frame,
+            >(),
+            ::vk::rt::layout_of::<
+                <Request as ::vk::rt::Method<944603233123352704u64>>::Frame,
+            >(),
+        ],
+    );
+    const BODY: u64 = ::vk::rt::hash::numbers(
+        &[
+            14239344880900403945u64,
+            N as u64,
+            ::vk::rt::body_of::<
+                <Session<N> as ::vk::rt::Method<5541207787354052101u64>>::Frame,
+            >(),
+            ::vk::rt::body_of::<
+                <Request as ::vk::rt::Method<944603233123352704u64>>::Frame,
+            >(),
+        ],
+    );
+}
 impl<const N: usize> __Session_handle<N> {
     #[doc(hidden)]
     #[inline]
     pub fn enter(&mut self) {
-        ::vk::rt::plain::<u32>();
-        ::vk::rt::plain::<Request>();
         self.pc = 0;
     }
 }
@@ -449,6 +528,43 @@ pub struct __Session_read<const N: usize> {
         (),
     >,
 }
+#[allow(
+    clippy::all,
+    clippy::pedantic,
+    clippy::nursery,
+    clippy::undocumented_unsafe_blocks,
+    unreachable_code,
+    unused_assignments,
+    unused_braces,
+    unused_labels,
+    unused_mut,
+    unused_parens,
+    unused_unsafe,
+    unused_variables,
+    unused_qualifications,
+    non_snake_case
+)]
+unsafe impl<const N: usize> ::vk::rt::Frame for __Session_read<N> {
+    const FIELDS: &'static [::vk::rt::Field] = &[];
+    const LAYOUT: u64 = ::vk::rt::layout::<
+        Self,
+    >(
+        &[
+            ::vk::rt::layout_of::<
+                <Session<N> as ::vk::rt::Method<4547011751780739330u64>>::Frame,
+            >(),
+        ],
+    );
+    const BODY: u64 = ::vk::rt::hash::numbers(
+        &[
+            2428514147331549772u64,
+            N as u64,
+            ::vk::rt::body_of::<
+                <Session<N> as ::vk::rt::Method<4547011751780739330u64>>::Frame,
+            >(),
+        ],
+    );
+}
 impl<const N: usize> __Session_read<N> {
     #[doc(hidden)]
     #[inline]
@@ -464,6 +580,27 @@ impl<const N: usize> ::vk::rt::Method<5541207787354052101u64> for Session<N> {
 #[repr(C)]
 pub struct __Session_skip<const N: usize> {
     pc: u32,
+}
+#[allow(
+    clippy::all,
+    clippy::pedantic,
+    clippy::nursery,
+    clippy::undocumented_unsafe_blocks,
+    unreachable_code,
+    unused_assignments,
+    unused_braces,
+    unused_labels,
+    unused_mut,
+    unused_parens,
+    unused_unsafe,
+    unused_variables,
+    unused_qualifications,
+    non_snake_case
+)]
+unsafe impl<const N: usize> ::vk::rt::Frame for __Session_skip<N> {
+    const FIELDS: &'static [::vk::rt::Field] = &[];
+    const LAYOUT: u64 = ::vk::rt::layout::<Self>(&[]);
+    const BODY: u64 = ::vk::rt::hash::numbers(&[1125406135234147501u64, N as u64]);
 }
 impl<const N: usize> __Session_skip<N> {
     #[doc(hidden)]

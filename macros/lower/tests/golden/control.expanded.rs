@@ -30,17 +30,54 @@ struct control {
     unused_qualifications,
     non_snake_case
 )]
+unsafe impl ::vk::rt::Frame for control {
+    const FIELDS: &'static [::vk::rt::Field] = &[
+        ::vk::rt::Field::of::<u32>("n", ::core::mem::offset_of!(Self, n)),
+        ::vk::rt::Field::of::<u32>("total", ::core::mem::offset_of!(Self, total)),
+        ::vk::rt::Field::of::<u32>("kind", ::core::mem::offset_of!(Self, kind)),
+        ::vk::rt::Field::of::<u32>("n_2", ::core::mem::offset_of!(Self, n_2)),
+        ::vk::rt::Field::of::<u32>("limit", ::core::mem::offset_of!(Self, limit)),
+        ::vk::rt::Field::of::<usize>("index", ::core::mem::offset_of!(Self, index)),
+        ::vk::rt::Field::of::<u8>("byte", ::core::mem::offset_of!(Self, byte)),
+    ];
+    const LAYOUT: u64 = ::vk::rt::layout::<
+        Self,
+    >(
+        &[
+            ::vk::rt::layout_of::<next>(),
+            ::vk::rt::layout_of::<wait>(),
+            ::vk::rt::layout_of::<confirm>(),
+        ],
+    );
+    const BODY: u64 = ::vk::rt::hash::numbers(
+        &[
+            18154580944377703976u64,
+            ::vk::rt::body_of::<next>(),
+            ::vk::rt::body_of::<wait>(),
+            ::vk::rt::body_of::<confirm>(),
+        ],
+    );
+}
+#[allow(
+    clippy::all,
+    clippy::pedantic,
+    clippy::nursery,
+    clippy::undocumented_unsafe_blocks,
+    unreachable_code,
+    unused_assignments,
+    unused_braces,
+    unused_labels,
+    unused_mut,
+    unused_parens,
+    unused_unsafe,
+    unused_variables,
+    unused_qualifications,
+    non_snake_case
+)]
 impl control {
     #[doc(hidden)]
     #[inline]
     fn enter(&mut self) {
-        ::vk::rt::plain::<u32>();
-        ::vk::rt::plain::<u32>();
-        ::vk::rt::plain::<u32>();
-        ::vk::rt::plain::<u32>();
-        ::vk::rt::plain::<u32>();
-        ::vk::rt::plain::<usize>();
-        ::vk::rt::plain::<u8>();
         self.pc = 0;
     }
     #[doc(hidden)]
@@ -277,6 +314,62 @@ impl ::vk::rt::Coroutine for control {
     type Args = (u32,);
     type Output = io::Result<u32>;
     const NAME: &'static str = ::core::concat!(::core::module_path!(), "::", "control");
+    const SHAPE: &'static ::vk::rt::Shape = &::vk::rt::Shape {
+        fields: <Self as ::vk::rt::Frame>::FIELDS,
+        points: &[
+            ::vk::rt::Point {
+                pc: 2,
+                anchor: 16662164870835212081,
+                calls: true,
+                live: &[0, 1],
+            },
+            ::vk::rt::Point {
+                pc: 4,
+                anchor: 5624304728849398267,
+                calls: true,
+                live: &[0, 1, 3],
+            },
+            ::vk::rt::Point {
+                pc: 5,
+                anchor: 11023719626881243436,
+                calls: false,
+                live: &[0, 1, 3],
+            },
+            ::vk::rt::Point {
+                pc: 7,
+                anchor: 17399482791049456495,
+                calls: false,
+                live: &[0, 1, 2],
+            },
+            ::vk::rt::Point {
+                pc: 9,
+                anchor: 13072736601876469011,
+                calls: false,
+                live: &[0, 1, 2, 4, 5, 6],
+            },
+            ::vk::rt::Point {
+                pc: 12,
+                anchor: 11615922569667141696,
+                calls: true,
+                live: &[0, 1, 2, 4, 5],
+            },
+            ::vk::rt::Point {
+                pc: 14,
+                anchor: 12158752023870822339,
+                calls: true,
+                live: &[0, 1, 2, 4, 5],
+            },
+            ::vk::rt::Point {
+                pc: 15,
+                anchor: 1672881573169048544,
+                calls: false,
+                live: &[0, 1, 2, 4, 5],
+            },
+        ],
+    };
+    const ENTRY: ::core::option::Option<
+        &'static ::core::option::Option<::vk::rt::Entry>,
+    > = ::vk::rt::register!(control);
     #[inline]
     fn start(frame: &mut ::core::mem::MaybeUninit<Self>, args: Self::Args) {
         let frame = unsafe {

@@ -21,11 +21,33 @@ pub struct echo {
     unused_qualifications,
     non_snake_case
 )]
+unsafe impl ::vk::rt::Frame for echo {
+    const FIELDS: &'static [::vk::rt::Field] = &[
+        ::vk::rt::Field::of::<Line<1024>>("line", ::core::mem::offset_of!(Self, line)),
+    ];
+    const LAYOUT: u64 = ::vk::rt::layout::<Self>(&[]);
+    const BODY: u64 = ::vk::rt::hash::numbers(&[2230361978566689526u64]);
+}
+#[allow(
+    clippy::all,
+    clippy::pedantic,
+    clippy::nursery,
+    clippy::undocumented_unsafe_blocks,
+    unreachable_code,
+    unused_assignments,
+    unused_braces,
+    unused_labels,
+    unused_mut,
+    unused_parens,
+    unused_unsafe,
+    unused_variables,
+    unused_qualifications,
+    non_snake_case
+)]
 impl echo {
     #[doc(hidden)]
     #[inline]
     pub fn enter(&mut self) {
-        ::vk::rt::plain::<Line<1024>>();
         self.pc = 0;
     }
     #[doc(hidden)]
@@ -103,6 +125,32 @@ impl ::vk::rt::Coroutine for echo {
     type Args = ();
     type Output = io::Result<()>;
     const NAME: &'static str = ::core::concat!(::core::module_path!(), "::", "echo");
+    const SHAPE: &'static ::vk::rt::Shape = &::vk::rt::Shape {
+        fields: <Self as ::vk::rt::Frame>::FIELDS,
+        points: &[
+            ::vk::rt::Point {
+                pc: 1,
+                anchor: 13931320505365378739,
+                calls: false,
+                live: &[0],
+            },
+            ::vk::rt::Point {
+                pc: 2,
+                anchor: 11679148953330609983,
+                calls: false,
+                live: &[0],
+            },
+            ::vk::rt::Point {
+                pc: 3,
+                anchor: 1672881573169048544,
+                calls: false,
+                live: &[0],
+            },
+        ],
+    };
+    const ENTRY: ::core::option::Option<
+        &'static ::core::option::Option<::vk::rt::Entry>,
+    > = ::vk::rt::register!(echo);
     #[inline]
     fn start(frame: &mut ::core::mem::MaybeUninit<Self>, args: Self::Args) {
         let frame = unsafe {

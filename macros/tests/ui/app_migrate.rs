@@ -1,0 +1,7 @@
+vk::vk_app! {
+    name: "echo",
+    stdio: echo,
+    migrate: echo,
+}
+
+fn main() {}
