@@ -19,8 +19,10 @@
 
 extern crate vk_core as vk;
 
+pub mod activation;
 pub mod board;
 mod census;
+pub mod confine;
 mod descriptors;
 mod dispatch;
 mod drain;
@@ -29,6 +31,7 @@ mod faults;
 pub mod keeper;
 mod listener;
 mod memory;
+pub mod notify;
 mod panics;
 mod process;
 pub mod signals;
