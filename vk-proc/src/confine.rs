@@ -13,7 +13,7 @@
 //! | connect, use the descriptors it has, start threads | yes | yes | yes |
 //! | listen | yes | yes | no |
 //! | io_uring | yes | yes | no |
-//! | core dump | yes | no | no |
+//! | leave a core dump, if not asked for | yes | no | no |
 //!
 //! Invariants:
 //! - nothing that was given up comes back, for this process, its threads, and what it executes;
