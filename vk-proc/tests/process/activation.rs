@@ -3,6 +3,7 @@
 use crate::{ALONE, PASSED, again, is_alone};
 use std::net::{TcpListener, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::process::{Command, ExitStatus};
 use vk_proc::activation::{Inherited, take};
 
@@ -68,9 +69,12 @@ fn what_does_not_listen_is_refused() {
     }
     let test = "activation::what_does_not_listen_is_refused";
     let datagrams = || UdpSocket::bind("127.0.0.1:0").unwrap().into();
+    // One end of a connection, as Accept=yes passes it.
+    let connected = || UnixStream::pair().unwrap().0.into();
     let file = || std::fs::File::open("/dev/null").unwrap().into();
     let right = "LISTEN_PID=$$ LISTEN_FDS=2";
     assert_eq!(activate(test, right, listener().into(), datagrams()).code(), Some(PASSED));
+    assert_eq!(activate(test, right, listener().into(), connected()).code(), Some(PASSED));
     assert_eq!(activate(test, right, file(), listener().into()).code(), Some(PASSED));
     for wrong in ["LISTEN_PID=$$ LISTEN_FDS=4000", "LISTEN_PID=$$ LISTEN_FDS=-1", "LISTEN_PID=x LISTEN_FDS=1"]
     {
