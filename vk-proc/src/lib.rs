@@ -19,8 +19,10 @@
 
 extern crate vk_core as vk;
 
+pub mod activation;
 pub mod board;
 mod census;
+pub mod confine;
 mod descriptors;
 mod dispatch;
 mod drain;
@@ -30,6 +32,7 @@ pub mod keeper;
 pub mod ledger;
 mod listener;
 mod memory;
+pub mod notify;
 mod panics;
 mod process;
 mod resume;

@@ -9,6 +9,7 @@ use std::num::{ParseFloatError, ParseIntError};
 use std::time::Duration;
 use vk_heap::Guard;
 use vk_poll::Choice;
+use vk_proc::confine::{Confinement, Profile, User};
 
 /// Bytes of a micro-heap, unless the application or the command line says otherwise: one page.
 const HEAP: u32 = 4096;
@@ -33,6 +34,8 @@ pub struct Options {
     pub dispatch_limit: Option<Duration>,
     /// Where the counters are shown.
     pub admin: Option<SocketAddr>,
+    /// What workers give up.
+    pub confinement: Confinement,
     pub stdio: bool,
     pub log: String,
     pub args: Vec<String>,
@@ -45,6 +48,11 @@ pub fn parse(app: &App) -> Result<Options, Error> {
     let options = read(app, &matches);
     if options.stdio && app.stdio().is_none() {
         return Err(command.error(ErrorKind::ArgumentConflict, "this application has no handler for --stdio"));
+    }
+    if options.poller == Choice::Uring && !options.confinement.profile.allows_uring() {
+        return Err(
+            command.error(ErrorKind::ArgumentConflict, "--confine strict allows no io_uring, only epoll")
+        );
     }
     let (given, declared) = (options.listen.len(), app.listeners.len());
     if declared == 0 && given > 0 || declared > 1 && given > 0 && given != declared {
@@ -65,6 +73,11 @@ fn read(app: &App, matches: &ArgMatches) -> Options {
         max_procs: matches.get_one("max-procs").copied().or(app.max_procs).unwrap_or(MAX_PROCS),
         dispatch_limit: matches.get_one("dispatch-limit").copied().unwrap_or(Some(DISPATCH_LIMIT)),
         admin: matches.get_one("admin").copied(),
+        confinement: Confinement {
+            profile: matches.get_one("confine").copied().unwrap_or_default(),
+            user: matches.get_one("user").copied(),
+            core_dumps: matches.get_flag("core-dumps"),
+        },
         stdio: matches.get_flag("stdio") || app.listeners.is_empty(),
         log: matches.get_one::<String>("log").cloned().unwrap_or_else(|| "info".into()),
         args: match app.args {
@@ -75,9 +88,15 @@ fn read(app: &App, matches: &ArgMatches) -> Options {
 }
 
 fn command(app: &App) -> Command {
-    let option = |name: &'static str, value: &'static str, parser: ValueParser, help: &'static str| {
+    let argument = |name: &'static str, help: &'static str| {
         let variable = format!("VK_{}", name.replace('-', "_").to_uppercase());
-        Arg::new(name).long(name).value_name(value).env(variable).value_parser(parser).help(help)
+        Arg::new(name).long(name).env(variable).help(help)
+    };
+    let option = |name: &'static str, value: &'static str, parser: ValueParser, help: &'static str| {
+        argument(name, help).value_name(value).value_parser(parser)
+    };
+    let flag = |name: &'static str, help: &'static str| {
+        argument(name, help).action(ArgAction::SetTrue).value_parser(FalseyValueParser::new())
     };
     let mut command = Command::new(app.name)
         .version(app.version)
@@ -135,14 +154,24 @@ fn command(app: &App) -> Command {
             ValueParser::new(address),
             "Shows the workers' counters here, over HTTP, in Prometheus's text format",
         ))
-        .arg(
-            Arg::new("stdio")
-                .long("stdio")
-                .action(ArgAction::SetTrue)
-                .env("VK_STDIO")
-                .value_parser(FalseyValueParser::new())
-                .help("Serves standard input and output instead of connections, then ends"),
-        )
+        .arg(option(
+            "confine",
+            "PROFILE",
+            ValueParser::new(str::parse::<Profile>),
+            "What workers give up: off, nothing; basic, to signal or trace others and to change the machine; \
+             strict, files, programs, listening and io_uring as well [default: basic]",
+        ))
+        .arg(option(
+            "user",
+            "USER[:GROUP]",
+            ValueParser::new(str::parse::<User>),
+            "Workers run as this user, by name or number; the keeper needs to be root",
+        ))
+        .arg(flag(
+            "core-dumps",
+            "Lets a worker that dies leave a core dump, which holds what clients have sent",
+        ))
+        .arg(flag("stdio", "Serves standard input and output instead of connections, then ends"))
         .arg(option(
             "log",
             "LEVEL",
@@ -196,6 +225,18 @@ mod tests {
         }
     }
 
+    const APP: App = App {
+        name: "app",
+        version: "1",
+        about: "",
+        listeners: &[],
+        stdio: None,
+        args: Some("FILE"),
+        heap: None,
+        max_procs: None,
+        migrations: &[],
+    };
+
     #[test]
     fn times_are_seconds() {
         assert_eq!(seconds("0.5"), Ok(Some(Duration::from_millis(500))));
@@ -207,17 +248,21 @@ mod tests {
 
     #[test]
     fn the_command_is_consistent() {
-        let app = App {
-            name: "app",
-            version: "1",
-            about: "",
-            listeners: &[],
-            stdio: None,
-            args: Some("FILE"),
-            heap: None,
-            max_procs: None,
-            migrations: &[],
+        command(&APP).debug_assert();
+    }
+
+    #[test]
+    fn what_workers_give_up_is_chosen() {
+        let read = |args: &[&str]| {
+            let matches = command(&APP).try_get_matches_from([&["app"], args].concat());
+            matches.map(|matches| read(&APP, &matches).confinement).map_err(|error| error.to_string())
         };
-        command(&app).debug_assert();
+        let basic = Confinement { profile: Profile::Basic, user: None, core_dumps: false };
+        assert_eq!(read(&[]), Ok(basic));
+        assert_eq!(read(&["--confine", "off"]), Ok(Confinement { profile: Profile::Off, ..basic }));
+        assert_eq!(read(&["--confine=strict"]), Ok(Confinement { profile: Profile::Strict, ..basic }));
+        assert_eq!(read(&["--core-dumps"]), Ok(Confinement { core_dumps: true, ..basic }));
+        assert!(read(&["--confine", "some"]).unwrap_err().contains("off, basic or strict is expected"));
+        assert!(read(&["--user", "no-such-user"]).unwrap_err().contains("there is no user \"no-such-user\""));
     }
 }

@@ -14,7 +14,7 @@ fn complaint(args: &[&str], variables: &[(&str, &str)]) -> String {
 
 #[test]
 fn mistakes_are_named_in_the_first_line() {
-    let mistakes: [(&[&str], &str); 13] = [
+    let mistakes: [(&[&str], &str); 16] = [
         (&["--guard", "nonsense"], "nonsense"),
         (&["--guard", "epoch:0"], "epoch:0"),
         (&["--poller", "kqueue"], "kqueue"),
@@ -25,6 +25,9 @@ fn mistakes_are_named_in_the_first_line() {
         (&["--heap", "1g"], "1g"),
         (&["--max-procs", "1"], "--max-procs"),
         (&["--workers", "many"], "many"),
+        (&["--confine", "nonsense"], "nonsense"),
+        (&["--confine", "strict", "--poller", "uring"], "--confine strict"),
+        (&["--user", "no-such-user"], "no-such-user"),
         (&["--log", "==="], "--log"),
         (&["--frobnicate"], "--frobnicate"),
         (&["argument"], "argument"),

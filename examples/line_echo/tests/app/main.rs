@@ -1,6 +1,7 @@
 //! The built application on a free port of the loopback, as its clients, its operator and its shell see it.
 
 mod configuration;
+mod init;
 mod limits;
 mod lines;
 mod pollers;
