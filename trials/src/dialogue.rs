@@ -1,7 +1,6 @@
 //! What is said on a connection: numbered requests, each with the answer that it must have.
 
 use crate::{Incoming, Wrong};
-use std::time::{Duration, Instant};
 use vk_try::Random;
 
 /// What is spoken, in the order of the trial application's listeners.
@@ -34,8 +33,8 @@ pub fn change(bytes: &mut [u8], at: u64) {
 pub enum Answer {
     /// These bytes.
     Bytes(Vec<u8>),
-    /// A response with status 200 and this body, not earlier than after so long.
-    Body(Vec<u8>, Duration),
+    /// A response with status 200 and this body.
+    Body(Vec<u8>),
 }
 
 /// A request, and its answer.
@@ -50,20 +49,16 @@ pub struct Exchange {
 }
 
 impl Answer {
-    /// Expects it, to a request that was sent at `since` or later.
+    /// Expects it.
     ///
     /// # Errors
     /// If something else comes.
-    pub fn expect(&self, from: &mut Incoming, since: Instant) -> Result<(), Wrong> {
+    pub fn expect(&self, from: &mut Incoming) -> Result<(), Wrong> {
         from.answer();
         match self {
             Answer::Bytes(bytes) => from.bytes(bytes),
-            Answer::Body(body, least) => {
+            Answer::Body(body) => {
                 let length = from.head(200)?;
-                if since.elapsed() < *least {
-                    let what = format!("it slept {:?}, not {least:?}", since.elapsed());
-                    return Err(Wrong { offset: 0, what });
-                }
                 from.body(length, body)
             }
         }
@@ -138,30 +133,27 @@ impl Dialogue {
     }
 
     fn http(&mut self) -> (Vec<u8>, Answer) {
-        let get = |target: &str, body: &[u8], least: Duration| {
+        let get = |target: &str, body: &[u8]| {
             let head = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
-            (head.into_bytes(), Answer::Body(body.to_vec(), least))
+            (head.into_bytes(), Answer::Body(body.to_vec()))
         };
         match self.random.below(10) {
-            0 => get("/plaintext", b"Hello, World!", Duration::ZERO),
-            1 | 2 => get("/state", self.count.to_string().as_bytes(), Duration::ZERO),
-            3 => {
-                let time = self.random.below(30);
-                get(&format!("/sleep?ms={time}"), b"slept", Duration::from_millis(time))
-            }
+            0 => get("/plaintext", b"Hello, World!"),
+            1 | 2 => get("/state", self.count.to_string().as_bytes()),
+            3 => get(&format!("/sleep?ms={}", self.random.below(30)), b"slept"),
             4 | 5 => {
                 let body = self.payload();
                 let mut answer = body.clone();
                 change(&mut answer, 0);
-                (with_length("/change", &body), Answer::Body(answer, Duration::ZERO))
+                (with_length("/change", &body), Answer::Body(answer))
             }
             6 | 7 => {
                 let body = self.payload();
-                (with_length("/echo", &body), Answer::Body(body, Duration::ZERO))
+                (with_length("/echo", &body), Answer::Body(body))
             }
             _ => {
                 let body = self.payload();
-                (self.in_chunks("/echo", &body), Answer::Body(body, Duration::ZERO))
+                (self.in_chunks("/echo", &body), Answer::Body(body))
             }
         }
     }

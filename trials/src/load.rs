@@ -162,13 +162,13 @@ fn write(
     mut outgoing: Outgoing,
     mut dialogue: Dialogue,
     mut pace: Random,
-    ahead: &SyncSender<(Exchange, Instant)>,
+    ahead: &SyncSender<Exchange>,
 ) {
     while !shared.stop.load(Relaxed) {
         let exchange = dialogue.exchange();
         let (number, request) = (exchange.number, exchange.request.clone());
         // Only a reader that has failed is gone.
-        if ahead.send((exchange, Instant::now())).is_err() {
+        if ahead.send(exchange).is_err() {
             return;
         }
         if let Err(Wrong { what, .. }) = outgoing.send_cut(&request, &mut pace) {
@@ -185,12 +185,12 @@ fn write(
     outgoing.hang_up();
 }
 
-fn read(shared: &Shared, line: &Line, mut incoming: Incoming, due: &Receiver<(Exchange, Instant)>) {
+fn read(shared: &Shared, line: &Line, mut incoming: Incoming, due: &Receiver<Exchange>) {
     let mut last = 0;
     let mut result = Ok(());
-    while let Ok((exchange, since)) = due.recv() {
+    while let Ok(exchange) = due.recv() {
         last = exchange.number;
-        result = exchange.answer.expect(&mut incoming, since);
+        result = exchange.answer.expect(&mut incoming);
         if result.is_err() {
             break;
         }
