@@ -1,10 +1,12 @@
 //! Connections outlive their worker: what a server may not lose, whatever happens to its processes.
 
+mod builds;
 mod faults;
 mod keeper;
 mod kills;
 mod memory;
 mod peers;
+mod reload;
 
 mod stops;
 
