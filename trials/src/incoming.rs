@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind, Read};
 use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 use vk_try::{PATIENCE, Random};
@@ -38,7 +39,7 @@ impl Wrong {
 /// What comes on a connection.
 #[derive(Debug)]
 pub struct Incoming {
-    stream: TcpStream,
+    stream: Arc<TcpStream>,
     buffer: Vec<u8>,
     /// The bytes of `buffer` that have come and are not looked at yet.
     begin: usize,
@@ -54,7 +55,7 @@ impl Incoming {
     ///
     /// # Errors
     /// If the stream takes no timeout.
-    pub fn new(stream: TcpStream, slow: Option<u64>) -> io::Result<Incoming> {
+    pub fn new(stream: Arc<TcpStream>, slow: Option<u64>) -> io::Result<Incoming> {
         stream.set_read_timeout(Some(PATIENCE))?;
         let most = if slow.is_some() { 512 } else { MOST };
         Ok(Incoming { stream, buffer: vec![0; most], begin: 0, end: 0, offset: 0, slow: slow.map(Random) })
@@ -84,7 +85,7 @@ impl Incoming {
                 thread::sleep(Duration::from_micros(random.below(2000)));
             }
             let count = loop {
-                match self.stream.read(&mut self.buffer) {
+                match (&*self.stream).read(&mut self.buffer) {
                     Ok(count) => break count,
                     Err(error) if error.kind() == ErrorKind::Interrupted => {}
                     Err(error) if error.kind() == ErrorKind::WouldBlock => {

@@ -6,6 +6,7 @@
 //! ```
 
 use crate::{Dialogue, Exchange, Incoming, Kind, Outgoing, Probe, Wrong, connect};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -95,11 +96,11 @@ impl Load {
                 .push(thread::spawn(move || write(&writing.0, &writing.1, outgoing, dialogue, pace, &ahead)));
             threads.push(thread::spawn(move || read(&reading.0, &reading.1, incoming, &due)));
         }
-        for number in 0..NEWCOMERS {
-            let (shared, address) = (Arc::clone(&shared), addresses[1 % addresses.len()]);
-            if addresses.len() == Kind::ALL.len() {
-                threads.push(thread::spawn(move || arrive(&shared, number, address)));
-            }
+        if let Some(&address) = addresses.get(Kind::Http as usize) {
+            threads.extend((0..NEWCOMERS).map(|number| {
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || arrive(&shared, number, address))
+            }));
         }
         Load { shared, threads }
     }
@@ -207,19 +208,13 @@ fn arrive(shared: &Shared, number: u64, address: SocketAddr) {
     let mut random = Random(shared.seed ^ number);
     let mut count = 0;
     while !shared.stop.load(Relaxed) {
-        match Probe::try_to(address).map(|mut probe| probe.try_check()) {
-            Ok(Ok(())) => {}
-            Ok(Err(wrong)) if wrong.offset == 0 && wrong.is_cut() => {
+        let refused = |error: io::Error| Wrong { offset: 0, what: error.to_string() };
+        match Probe::try_to(address).map_err(refused).and_then(|mut probe| probe.try_check()) {
+            Ok(()) => {}
+            Err(wrong) if wrong.offset == 0 && wrong.is_cut() => {
                 shared.cut.fetch_add(1, Relaxed);
             }
-            Ok(Err(wrong)) => shared.fail(&format!("newcomer {number}"), count, &wrong),
-            Err(error) => {
-                shared.fail(
-                    &format!("newcomer {number}"),
-                    count,
-                    &Wrong { offset: 0, what: error.to_string() },
-                );
-            }
+            Err(wrong) => return shared.fail(&format!("newcomer {number}"), count, &wrong),
         }
         count += 1;
         shared.newcomers.fetch_add(1, Relaxed);

@@ -4,6 +4,7 @@ use crate::{Incoming, Wrong};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{self, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 use vk_try::{PATIENCE, Random};
@@ -13,7 +14,7 @@ const SMALL: usize = 4096;
 
 /// What goes out on a connection.
 #[derive(Debug)]
-pub struct Outgoing(TcpStream);
+pub struct Outgoing(Arc<TcpStream>);
 
 /// Connects. With a seed for it, little is taken in at a time, with pauses, and the window is small.
 ///
@@ -27,8 +28,8 @@ pub fn connect(address: SocketAddr, slow: Option<u64>) -> io::Result<(Outgoing, 
     socket.set_tcp_nodelay(true)?;
     socket.set_write_timeout(Some(PATIENCE))?;
     socket.connect_timeout(&address.into(), PATIENCE)?;
-    let stream = TcpStream::from(socket);
-    let incoming = Incoming::new(stream.try_clone()?, slow)?;
+    let stream = Arc::new(TcpStream::from(socket));
+    let incoming = Incoming::new(Arc::clone(&stream), slow)?;
     Ok((Outgoing(stream), incoming))
 }
 
@@ -38,7 +39,7 @@ impl Outgoing {
     /// # Errors
     /// If they are not taken in.
     pub fn send(&mut self, bytes: &[u8]) -> Result<(), Wrong> {
-        self.0.write_all(bytes).map_err(|error| Wrong { offset: 0, what: error.to_string() })
+        (&*self.0).write_all(bytes).map_err(|error| Wrong { offset: 0, what: error.to_string() })
     }
 
     /// Sends all bytes, cut at random.
@@ -67,11 +68,8 @@ impl Outgoing {
     }
 
     /// Another hand on the same connection.
-    ///
-    /// # Panics
-    /// If there are no descriptors left.
     pub fn share(&self) -> Outgoing {
-        Outgoing(self.0.try_clone().expect("a descriptor"))
+        Outgoing(Arc::clone(&self.0))
     }
 
     /// Says that nothing more is sent.

@@ -1,6 +1,6 @@
 //! The application that is tried, and its processes.
 
-use crate::{Probe, Setup};
+use crate::{Kind, Probe, Setup};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
@@ -68,14 +68,14 @@ impl Trial {
         self.app.log()
     }
 
-    /// Where each listener is: in the trial application, in the order of [`Kind`](crate::Kind).
+    /// Where each listener is: in the trial application, in the order of [`Kind`].
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
-    /// Where HTTP is served.
+    /// Where HTTP is served: where [`Kind`] says, or at the only listener.
     pub fn http(&self) -> SocketAddr {
-        self.addresses[1.min(self.addresses.len() - 1)]
+        *self.addresses.get(Kind::Http as usize).unwrap_or(&self.addresses[0])
     }
 
     /// How many descriptors the keeper has: with those of its workers, where the table is shared.

@@ -1,15 +1,20 @@
 //! A handler's own fault: it costs its connection, and nobody else's.
 
 use crate::TRIAL;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-use vk_trials::{Crowd, Probe, Setup, Trial, seed};
+use vk_trials::{Crowd, Probe, Setup, Trial, seed, setups};
 use vk_try::{descriptors, eventually};
 
 /// Connections beside the faulty one.
 const INNOCENT: usize = 1000;
 
+/// So many connections are one trial's at a time.
+static TURN: Mutex<()> = Mutex::new(());
+
 /// Commits one fault among many connections, and expects a line of the log with each of these words.
 fn trial_of(path: &str, setup: &Setup, words: &[&str]) {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     assert!(descriptors() > 2 * INNOCENT, "too few descriptors are allowed");
     let trial = Trial::start(TRIAL, setup);
     let crowd = Crowd::gather(&trial, INNOCENT, seed());
@@ -27,7 +32,9 @@ const HANDLER: &str = "pages::serve";
 
 #[test]
 fn null() {
-    trial_of("/null", &Setup::DEFAULT, &["SIGSEGV", HANDLER]);
+    for setup in setups() {
+        trial_of("/null", &setup, &["SIGSEGV", HANDLER]);
+    }
 }
 
 #[test]

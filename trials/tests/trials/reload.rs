@@ -230,12 +230,11 @@ fn broken_builds_change_nothing() {
     let trial = start(&installation);
     let before = trial.descriptors();
     in_a_loop(&trial, || {
-        for build in ["/bin/false", "/bin/ls"] {
-            installation.install(build);
+        // One that ends at once, one that ends well, one that takes other options, one that is none.
+        for text in ["#!/bin/false\n", "#!/bin/true\n", "#!/bin/ls\n", "not a program\n"] {
+            installation.install_text(text);
             is_refused(&trial);
         }
-        installation.install_text("not a program\n");
-        is_refused(&trial);
         installation.remove();
         is_refused(&trial);
     });
@@ -255,6 +254,22 @@ fn is_refused(trial: &Trial) {
     });
     assert!(trial.keeper().is_alive(), "the keeper has ended");
     assert_eq!(text(trial.http()).expect("it serves"), "first");
+}
+
+/// Nobody needs the file of what runs.
+#[test]
+fn an_application_that_is_deleted_serves_on() {
+    let installation = Installation::new("deleted");
+    let trial = start(&installation);
+    installation.remove();
+    in_a_loop(&trial, || {
+        for _ in 0..3 {
+            let workers = trial.workers();
+            workers.iter().for_each(|worker| worker.signal(SIGKILL));
+            workers.iter().for_each(|worker| trial.is_replaced(*worker, SETUP.workers));
+        }
+    });
+    trial.end();
 }
 
 /// A build that never is ready.

@@ -4,7 +4,7 @@ use crate::TRIAL;
 use std::thread;
 use std::time::Duration;
 use vk_trials::{Crowd, Load, Setup, Trial, seed};
-use vk_try::{Random, SIGCONT, SIGSTOP, eventually};
+use vk_try::{Random, SIGCONT, SIGKILL, SIGSTOP, eventually};
 
 const LIMITED: Setup = Setup { dispatch_limit: Some("1"), ..Setup::DEFAULT };
 
@@ -58,6 +58,25 @@ fn who_has_nothing_to_do_is_left_alone() {
     let workers = trial.workers();
     thread::sleep(Duration::from_secs(3));
     assert_eq!(trial.workers(), workers);
+    crowd.finish();
+    trial.end();
+}
+
+/// Workers serve without their keeper, and those that die meanwhile are replaced once it goes on.
+#[test]
+fn a_stopped_keeper_is_no_matter() {
+    let mut random = Random(seed());
+    let trial = Trial::start(TRIAL, &Setup::DEFAULT);
+    let crowd = Crowd::gather(&trial, 100, random.number());
+    let load = Load::start(trial.addresses(), 32, random.number());
+    let [dies, _] = trial.workers()[..] else { panic!("two workers") };
+    trial.keeper().signal(SIGSTOP);
+    thread::sleep(Duration::from_millis(500));
+    dies.signal(SIGKILL);
+    thread::sleep(Duration::from_millis(500));
+    trial.keeper().signal(SIGCONT);
+    trial.is_replaced(dies, Setup::DEFAULT.workers);
+    load.finish();
     crowd.finish();
     trial.end();
 }
