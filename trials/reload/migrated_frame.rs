@@ -6,6 +6,11 @@ mod wider;
 use vk::vk_app;
 use wider::Session;
 
+// Needs the key `migrate` of vk_app!, declared as
+//     migrate: handler::serve => migrate,
+// with the former build's state beside this one's (`mod session;`):
+//     fn migrate(old: &session::Session, new: &mut Session) { *new = Session::after(old.requests()); }
+
 /// What `/text` answers.
 const TEXT: &str = "migrated frame";
 

@@ -8,6 +8,9 @@
 //!  Crowd: connections that stand half-way                      (waiting)
 //! ```
 //!
+//! Part of every run are `--test client`, the client itself, and some dozens of kills in `--test trials`. A long
+//! trial, in each setup there is: `VK_TRIAL_KILLS=500 cargo test --release -p vk-trials --test trials kills`.
+//!
 //! Invariants: each byte that comes is compared when it comes, and each that does not is missed after
 //! [`PATIENCE`](vk_try::PATIENCE); a failure says seed, connection, request and place; all that is random comes
 //! from one seed, which is printed and can be given as `VK_TRIAL_SEED`.

@@ -4,6 +4,8 @@ use crate::{Kind, Probe, Setup};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 use vk_try::{App, PATIENCE, Process, SIGTERM, command, eventually};
 
 /// An application under trial.
@@ -78,12 +80,21 @@ impl Trial {
         *self.addresses.get(Kind::Http as usize).unwrap_or(&self.addresses[0])
     }
 
-    /// How many descriptors the keeper has: with those of its workers, where the table is shared.
+    /// How many descriptors the keeper has, with those of its workers where the table is shared, once that has
+    /// not changed for a while: workers may just have been started.
     ///
     /// # Panics
-    /// If it has ended.
+    /// If it has ended, or opens and closes descriptors all the time.
+    #[track_caller]
     pub fn descriptors(&self) -> usize {
-        self.keeper().descriptors()
+        const WHILE: Duration = Duration::from_millis(200);
+        let mut count = 0;
+        eventually("as many descriptors as before", || {
+            let before = std::mem::replace(&mut count, self.keeper().descriptors());
+            thread::sleep(WHILE);
+            before == count && count == self.keeper().descriptors()
+        });
+        count
     }
 
     /// Waits until the keeper has as many descriptors again.
@@ -93,7 +104,7 @@ impl Trial {
     #[track_caller]
     pub fn settles_at(&self, descriptors: usize) {
         eventually(&format!("{descriptors} descriptors again: one is leaked or lost"), || {
-            self.descriptors() == descriptors
+            self.keeper().descriptors() == descriptors
         });
     }
 
