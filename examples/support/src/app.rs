@@ -7,6 +7,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 /// An application that ends with the test.
 #[derive(Debug)]
@@ -26,6 +27,14 @@ impl App {
     /// # Panics
     /// If it can't be started.
     pub fn start(command: &mut Command) -> App {
+        App::start_for(LIFE, command)
+    }
+
+    /// As [`start`](App::start), to be ended after `life` if it still runs then.
+    ///
+    /// # Panics
+    /// As there.
+    pub fn start_for(life: Duration, command: &mut Command) -> App {
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the application starts");
         let process = Process(child.id());
         let log = Arc::new(Mutex::new(String::new()));
@@ -40,15 +49,15 @@ impl App {
             }
         });
         let child = Arc::new(Mutex::new(child));
-        let (life, end) = mpsc::channel();
+        let (alive, end) = mpsc::channel();
         let at_its_end = Arc::clone(&child);
         thread::spawn(move || {
-            if end.recv_timeout(LIFE) == Err(RecvTimeoutError::Timeout) {
+            if end.recv_timeout(life) == Err(RecvTimeoutError::Timeout) {
                 // Nothing if it was waited for: then the pid may be somebody else's, and `kill` knows.
                 let _ = at_its_end.lock().unwrap_or_else(PoisonError::into_inner).kill();
             }
         });
-        App { child, process, log, reader: Some(reader), _life: life }
+        App { child, process, log, reader: Some(reader), _life: alive }
     }
 
     fn child(&self) -> std::sync::MutexGuard<'_, Child> {

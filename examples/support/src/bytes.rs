@@ -10,7 +10,8 @@ use std::sync::OnceLock;
 pub struct Random(pub u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    /// The next number, any.
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut number = self.0;
         number = (number ^ number >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -18,10 +19,15 @@ impl Random {
         number ^ number >> 31
     }
 
+    /// A number below `bound`, which is not 0.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.number() % bound
+    }
+
     /// A number from 1 to 100,000; as many small ones as large ones.
     pub fn chunk(&mut self) -> usize {
-        let most = [1, 10, 100, 1000, 10_000, 100_000][(self.next() % 6) as usize];
-        1 + (self.next() % most) as usize
+        let most = [1, 10, 100, 1000, 10_000, 100_000][self.below(6) as usize];
+        1 + self.below(most) as usize
     }
 }
 
@@ -33,7 +39,7 @@ fn stream(at: u64, most: usize) -> &'static [u8] {
     static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
     let bytes = BYTES.get_or_init(|| {
         let mut random = Random(7);
-        (0..PERIOD).map(|_| random.next() as u8).collect()
+        (0..PERIOD).map(|_| random.number() as u8).collect()
     });
     let rest = &bytes[(at % PERIOD as u64) as usize..];
     &rest[..most.min(rest.len())]

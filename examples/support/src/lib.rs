@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Invariants: every wait is bounded by [`PATIENCE`]; an application and its workers are ended, by pid, when
-//! its [`App`] is dropped, and after [`LIFE`] in any case, so a pipe to it can't be waited for for ever.
+//! its [`App`] is dropped, and after [`LIFE`] (or the life it was given) in any case, so a pipe to it can't be waited for for ever.
 
 mod app;
 mod bytes;
@@ -14,8 +14,8 @@ mod sys;
 
 pub use app::App;
 pub use bytes::{Random, expect, send};
-pub use libc::{SIGHUP, SIGINT, SIGKILL, SIGTERM};
-pub use process::Process;
+pub use libc::{SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGSTOP, SIGTERM};
+pub use process::{Orphans, Process};
 pub use sys::{descriptors, has_uring, is_nonblocking, refuse_uring, reset_on_close, set_nonblocking};
 
 use std::process::Command;
@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 /// No wait of a test is longer.
 pub const PATIENCE: Duration = Duration::from_secs(15);
 
-/// No application of a test runs longer.
+/// No application of a test runs longer, unless the test says so.
 pub const LIFE: Duration = Duration::from_secs(45);
 
 /// A command without the variables by which the surroundings could configure an application.

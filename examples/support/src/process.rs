@@ -36,6 +36,13 @@ impl Process {
         children
     }
 
+    /// Its children as the kernel lists them, at once, with those that nobody has waited for: enough for a blow
+    /// in the dark. One that is just being born may be missing (proc_pid_task_children(5)).
+    pub fn children_now(self) -> Vec<Process> {
+        let list = fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.0)).unwrap_or_default();
+        list.split_whitespace().filter_map(|pid| pid.parse().ok().map(Process)).collect()
+    }
+
     /// The time it has spent on a processor, in the kernel's ticks of 10 ms.
     ///
     /// # Panics
@@ -68,5 +75,15 @@ impl Process {
     /// Sends it a signal; nothing if it has ended.
     pub fn signal(self, signal: i32) {
         sys::kill(self.0, signal);
+    }
+}
+
+/// Processes that nobody else ends if the test fails: they are killed when it is dropped.
+#[derive(Debug)]
+pub struct Orphans(pub Vec<Process>);
+
+impl Drop for Orphans {
+    fn drop(&mut self) {
+        self.0.iter().filter(|orphan| orphan.is_alive()).for_each(|orphan| orphan.signal(libc::SIGKILL));
     }
 }

@@ -4,7 +4,7 @@ use crate::{Client, serve};
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use vk_try::{App, PATIENCE, Process, SIGKILL, eventually};
+use vk_try::{App, Orphans, PATIENCE, Process, SIGKILL, eventually};
 
 /// Two workers, and the admin's listener as second.
 fn two() -> App {
@@ -108,20 +108,11 @@ fn a_worker_that_is_killed_is_started_again() {
     on_both(&app);
 }
 
-/// Ends workers that nobody else ends if the test fails.
-struct Orphans([Process; 2]);
-
-impl Drop for Orphans {
-    fn drop(&mut self) {
-        self.0.iter().filter(|worker| worker.is_alive()).for_each(|worker| worker.signal(SIGKILL));
-    }
-}
-
 #[test]
 fn nothing_is_left_when_the_keeper_is_killed() {
     let mut app = two();
     let address = app.address(0);
-    let workers = Orphans(pids(&app));
+    let workers = Orphans(pids(&app).into());
     let mut clients = on_both(&app);
     app.process().signal(SIGKILL);
     eventually("the workers end", || !workers.0.iter().any(|worker| worker.is_alive()));

@@ -1,0 +1,147 @@
+//! The application that is tried, and its processes.
+
+use crate::{Kind, Probe, Setup};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+use vk_try::{App, PATIENCE, Process, SIGTERM, command, eventually};
+
+/// An application under trial.
+#[derive(Debug)]
+pub struct Trial {
+    app: App,
+    /// One for each listener.
+    addresses: Vec<SocketAddr>,
+}
+
+impl Trial {
+    /// Starts the application with its four listeners on free ports.
+    ///
+    /// # Panics
+    /// If it doesn't come up.
+    #[track_caller]
+    pub fn start(executable: &str, setup: &Setup) -> Trial {
+        eprintln!("{setup:?}");
+        Trial::start_with(executable, setup, 4, |_| ())
+    }
+
+    /// Starts an application with so many listeners, by a command that `prepare` may change.
+    ///
+    /// # Panics
+    /// If it doesn't come up.
+    #[track_caller]
+    pub fn start_with(
+        executable: impl AsRef<Path>,
+        setup: &Setup,
+        listeners: usize,
+        prepare: impl FnOnce(&mut Command),
+    ) -> Trial {
+        let executable = executable.as_ref().to_str().expect("a path that is text");
+        let mut command = command(executable, &["--poller", setup.poller, "--guard", setup.guard]);
+        command.args(["--workers", &setup.workers.to_string()]);
+        if let Some(limit) = setup.dispatch_limit {
+            command.args(["--dispatch-limit", limit]);
+        }
+        for _ in 0..listeners {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
+        prepare(&mut command);
+        let app = App::start_for(setup.life, &mut command);
+        let addresses = (0..listeners).map(|at| app.address(at)).collect();
+        let trial = Trial { app, addresses };
+        eventually("as many workers as were asked for", || trial.workers().len() == setup.workers);
+        trial
+    }
+
+    /// The keeper.
+    pub fn keeper(&self) -> Process {
+        self.app.process()
+    }
+
+    /// The keeper's living children.
+    pub fn workers(&self) -> Vec<Process> {
+        self.keeper().children()
+    }
+
+    /// What it has said on standard error.
+    pub fn log(&self) -> String {
+        self.app.log()
+    }
+
+    /// Where each listener is: in the trial application, in the order of [`Kind`].
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Where HTTP is served: where [`Kind`] says, or at the only listener.
+    pub fn http(&self) -> SocketAddr {
+        *self.addresses.get(Kind::Http as usize).unwrap_or(&self.addresses[0])
+    }
+
+    /// How many descriptors the keeper has, with those of its workers where the table is shared, once that has
+    /// not changed for a while: workers may just have been started.
+    ///
+    /// # Panics
+    /// If it has ended, or opens and closes descriptors all the time.
+    #[track_caller]
+    pub fn descriptors(&self) -> usize {
+        const WHILE: Duration = Duration::from_millis(200);
+        let mut count = 0;
+        eventually("as many descriptors as before", || {
+            let before = std::mem::replace(&mut count, self.keeper().descriptors());
+            thread::sleep(WHILE);
+            before == count && count == self.keeper().descriptors()
+        });
+        count
+    }
+
+    /// Waits until the keeper has as many descriptors again.
+    ///
+    /// # Panics
+    /// If it keeps more, or fewer.
+    #[track_caller]
+    pub fn settles_at(&self, descriptors: usize) {
+        eventually(&format!("{descriptors} descriptors again: one is leaked or lost"), || {
+            self.keeper().descriptors() == descriptors
+        });
+    }
+
+    /// Checks that it still serves, ends it with SIGTERM, and checks how.
+    ///
+    /// # Panics
+    /// If it has failed.
+    #[track_caller]
+    pub fn end(mut self) {
+        for _ in 0..4 {
+            Probe::to(self.http()).check();
+        }
+        let workers = self.workers();
+        self.keeper().signal(SIGTERM);
+        let status = self.app.wait();
+        assert_eq!(status.code(), Some(0), "the keeper's status after SIGTERM: {status}");
+        assert!(!workers.iter().any(|worker| worker.is_alive()), "a worker is left behind");
+    }
+
+    /// Waits until the keeper has ended, however it did.
+    ///
+    /// # Panics
+    /// If it does not.
+    #[track_caller]
+    pub fn wait(&mut self) {
+        self.app.wait();
+    }
+
+    /// Waits until `worker` is gone and another one has taken its place.
+    ///
+    /// # Panics
+    /// If that does not happen.
+    #[track_caller]
+    pub fn is_replaced(&self, worker: Process, workers: usize) {
+        eventually(&format!("worker {} is replaced within {PATIENCE:?}", worker.0), || {
+            let now = self.workers();
+            now.len() == workers && !now.contains(&worker)
+        });
+    }
+}
