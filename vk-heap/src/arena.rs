@@ -40,6 +40,9 @@ const WARM_BLOCKS: u32 = 2;
 const TRIM_CALLS: u32 = 128;
 const TRIM_BYTES: usize = 256 << 10;
 
+/// Blocks that one heap is lent at most, 64 MiB: what is left is the others'.
+const QUOTA: u32 = 1024;
+
 /// Closed heaps between two that `open_all` opens along with them: opening a few more pages costs less
 /// than one more call.
 const GAP: u32 = 16;
@@ -435,14 +438,18 @@ impl Arena {
 
     /// Lends `len` bytes, in whole blocks of 64 KiB that are neighbours, to a micro-heap until
     /// [`give_back`](Arena::give_back) or its end; open now if the heap is. The bytes are whatever was there
-    /// before. None when the pool has no such run, `len` is 0, or the heap is
-    /// stale.
+    /// before. None when the pool has no such run, the heap would have more than 64 MiB, `len` is 0, or the heap
+    /// is stale.
     #[inline]
     pub fn lend(&mut self, id: HeapId, len: u32) -> Option<Span> {
         if !self.control.is_live(id) || len == 0 {
             return None;
         }
         let run = len.div_ceil(BLOCK);
+        let lent: u32 = self.control.extents(id.index()).flatten().map(|extent| extent.run).sum();
+        if lent + run > QUOTA {
+            return None;
+        }
         let extent = Extent { first: self.free_blocks.run(run)?, run };
         if self.heaps.is_open(id.index()) {
             self.pool.open(&self.mapping, extent.blocks()).ok()?;

@@ -73,7 +73,7 @@ impl Heap {
     /// When a dispatch changes more than the undo log holds (64 MiB).
     #[inline]
     pub fn keep(&self, span: Span) {
-        let kept = span.is_empty() || self.undo.keep(span.offset()..span.end());
+        let kept = span.is_empty() || self.undo.keep_once(span.offset()..span.end());
         assert!(kept, "a dispatch has changed more than the undo log holds");
     }
 

@@ -101,12 +101,19 @@ impl Undo {
         failpoint!("begun");
     }
 
+    /// As [`keep`](Undo::keep), unless exactly those bytes are kept already.
+    #[inline]
+    #[must_use]
+    pub(crate) fn keep_once(&self, bytes: Range<usize>) -> bool {
+        self.is_kept(&self.head(), &bytes) || self.keep(bytes)
+    }
+
     /// Keeps bytes that are about to be written, if there is a dispatch to undo. False when the log is full.
     #[inline]
     #[must_use]
     pub(crate) fn keep(&self, bytes: Range<usize>) -> bool {
         let head = self.head();
-        if head.len == 0 || self.is_kept(&head, &bytes) {
+        if head.len == 0 {
             return true;
         }
         let Some(len) = self.append(head.len, bytes) else { return false };
@@ -115,8 +122,7 @@ impl Undo {
         true
     }
 
-    /// Whether exactly those bytes are kept already: the later copy would be of what this dispatch wrote, and
-    /// a waste.
+    /// Whether exactly those bytes are kept: a later copy would be of what this dispatch wrote, and a waste.
     fn is_kept(&self, head: &Head, bytes: &Range<usize>) -> bool {
         let mut entries = Entries { undo: *self, at: 0, end: head.len };
         entries.any(|entry| {
@@ -222,7 +228,7 @@ mod tests {
         undo.begin(HeapId::new(3, 1), [0..100, 200..256].into_iter());
         assert_eq!(undo.active(), Some(HeapId::new(3, 1)));
         buffer.fill(0, 256, 2);
-        assert!(undo.keep(1000..1001) && undo.keep(1000..1001));
+        assert!(undo.keep_once(1000..1001) && undo.keep_once(1000..1001));
         buffer.fill(1000, 1, 3);
         // Kept with what this dispatch wrote: the older bytes win, since they are put back later.
         assert!(undo.keep(50..60));

@@ -13,7 +13,7 @@
 
 use crate::Death;
 use crate::board;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, WORKERS};
 use crate::signals;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -28,6 +28,9 @@ const FIRST_DELAY: Duration = Duration::from_millis(100);
 const LONGEST_DELAY: Duration = Duration::from_secs(5);
 /// Starts in a row that came to nothing, after which the keeper gives up: half a minute.
 const FAILURES: u32 = 16;
+
+/// The keeper's number among the workers', in the ledger.
+const KEEPER: usize = WORKERS;
 
 /// The status with which a worker says that it can't work at all, so that starting it again is no use.
 pub const HOPELESS: u8 = 1;
@@ -88,6 +91,7 @@ pub fn keep(
 ) -> io::Result<ExitCode> {
     signals::block_also(libc::SIGCHLD)?;
     let signals = signals::descriptor(&[libc::SIGCHLD])?;
+    ledger.enter_tool(KEEPER, signals.as_raw_fd());
     let now = Instant::now();
     let place = Place {
         pid: None,
@@ -137,6 +141,7 @@ impl<F: FnMut(usize, Death) -> u8> Keeper<F> {
             }
             place.due = None;
             place.begun = self.ledger.seat(number).dispatches.load(Relaxed);
+            self.ledger.starting(number);
             let keeper = std::process::id();
             let death = place.death;
             match clone_with_files() {

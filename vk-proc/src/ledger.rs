@@ -273,6 +273,11 @@ impl Ledger {
         0..self.head().high.load(Acquire).min(self.rows().len() as u32) as RawFd
     }
 
+    /// A worker is about to start, and to open its tools.
+    pub fn starting(&self, worker: usize) {
+        self.seat(worker).taking.fetch_or(1, SeqCst);
+    }
+
     /// Closes what a dead worker had for itself.
     pub fn close_tools(&self, worker: usize) {
         for number in self.numbers() {
@@ -283,6 +288,34 @@ impl Ledger {
                 unsafe { libc::close(number) };
                 self.closed(worker, number);
             }
+        }
+        if self.seat(worker).taking.load(SeqCst) % 2 == 1 {
+            self.close_unknown_tools(worker);
+        }
+    }
+
+    /// Closes pollers and signalfds that are in no row: a worker died before it could enter them.
+    fn close_unknown_tools(&self, worker: usize) {
+        let unknown = || -> Vec<RawFd> {
+            let numbers = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+            let is_tool = |entry: &std::fs::DirEntry| {
+                let kinds = ["anon_inode:[eventpoll]", "anon_inode:[io_uring]", "anon_inode:[signalfd]"];
+                std::fs::read_link(entry.path())
+                    .is_ok_and(|to| kinds.iter().any(|kind| to.as_os_str() == *kind))
+            };
+            let numbers =
+                numbers.filter(is_tool).filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+            numbers.filter(|number| self.read(*number).0 == State::Free).collect()
+        };
+        let before = unknown();
+        // Those that are being entered are by then.
+        if before.is_empty() || !self.wait_for_others(worker) {
+            return;
+        }
+        for number in unknown().into_iter().filter(|number| before.contains(number)) {
+            // SAFETY: it was open and in no row before everybody else finished what he was opening, and is still:
+            // it was the dead worker's.
+            unsafe { libc::close(number) };
         }
     }
 
