@@ -31,6 +31,8 @@ pub struct World {
     pub tally: Tally,
     /// Whether standard input and output are served: then the person there is told of each coroutine's error.
     pub attended: bool,
+    /// Whether the worker drains: what is between two pieces of work should end.
+    pub ending: bool,
     /// The open micro-heap, while one is.
     heap: Option<Heap>,
 }
@@ -65,7 +67,7 @@ impl World {
     /// As [`Registry::of`].
     pub fn new(arena: Arena) -> io::Result<World> {
         let (registry, tally) = (Registry::of(&arena)?, Tally::default());
-        Ok(World { arena, now: 0, registry, tally, attended: false, heap: None })
+        Ok(World { arena, now: 0, registry, tally, attended: false, ending: false, heap: None })
     }
 
     /// Makes `heap`, which is open, the one that operations and [`HeapBytes`](crate::HeapBytes) work in.

@@ -316,6 +316,45 @@ impl Arena {
         self.warm_heaps.insert(id.index());
     }
 
+    /// Copies a micro-heap of another arena, with what is lent to it, to the same places of this one: spans mean
+    /// the same here. It is alive here once all of it is there, under the same id, and stays alive there.
+    ///
+    /// # Errors
+    /// As [`open`](Arena::open) there; `Corrupt` if the arenas differ in layout, or its places here are not free.
+    pub fn copy_from(&mut self, from: &mut Arena, id: HeapId) -> Result<(), OpenError> {
+        let heap = from.open(id)?;
+        let live = heap.live_bytes();
+        let extents = from.control.extents(id.index()).collect::<Result<Vec<_>, _>>()?;
+        let is_free = |block| self.free_blocks.contains(block);
+        if self.layout != from.layout
+            || !self.free_heaps.contains(id.index())
+            || !extents.iter().flat_map(|extent| extent.blocks()).all(is_free)
+        {
+            return Err(OpenError::Corrupt);
+        }
+        self.unlock(id.index())?;
+        from.memory.part(live.start, live.len()).copy_to(self.memory.part(live.start, live.len()));
+        self.control.forget_loans(id.index());
+        for extent in extents {
+            self.pool.open(&self.mapping, extent.blocks())?;
+            let (at, len) = (self.layout.block_at(extent.first), extent.run as usize * BLOCK as usize);
+            from.memory.part(at, len).copy_to(self.memory.part(at, len));
+            self.control.lend(id.index(), extent);
+            extent.blocks().for_each(|block| self.free_blocks.remove(block));
+        }
+        failpoint!("copied");
+        self.control.begin_life_with_loans(id);
+        self.free_heaps.remove(id.index());
+        self.close(id);
+        from.close(id);
+        Ok(())
+    }
+
+    /// Whether that micro-heap is alive.
+    pub fn is_live(&self, id: HeapId) -> bool {
+        self.control.is_live(id)
+    }
+
     /// Opens a micro-heap for a dispatch; it runs until [`close`](Arena::close). Opening what is open costs
     /// no call of the kernel.
     ///

@@ -148,6 +148,18 @@ impl Control {
         self.set_slot(id.index(), SlotRecord { generation: id.generation(), lent: NONE });
     }
 
+    /// Begins the life `id` with what was lent to its slot before, with one store.
+    pub(crate) fn begin_life_with_loans(&mut self, id: HeapId) {
+        let record = self.slot(id.index());
+        self.set_slot(id.index(), SlotRecord { generation: id.generation(), ..record });
+    }
+
+    /// Forgets what was lent to a slot that is free.
+    pub(crate) fn forget_loans(&mut self, index: u32) {
+        let record = self.slot(index);
+        self.set_slot(index, SlotRecord { lent: NONE, ..record });
+    }
+
     /// Ends the life `id`, with one store; what was lent to it is for the caller to clear.
     pub(crate) fn end_life(&mut self, id: HeapId) {
         let generation = id.generation().wrapping_add(1);

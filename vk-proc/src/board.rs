@@ -3,7 +3,7 @@
 //! Each worker writes its own, now and then. They are not a snapshot of one instant; each number is whole.
 
 use crate::Stats;
-use crate::ledger::{Ledger, Seat};
+use crate::ledger::{Ledger, Phase, Seat};
 use std::sync::atomic::Ordering::Relaxed;
 use vk_heap::Usage;
 
@@ -74,9 +74,10 @@ pub fn print(ledger: &Ledger) -> String {
     let mut text = String::new();
     for (column, (name, kind, help)) in COLUMNS.iter().enumerate() {
         text += &format!("# HELP {name} {help}\n# TYPE {name} {kind}\n");
-        for (worker, seat) in ledger.seats().iter().enumerate() {
-            let number = seat.counters[column].load(Relaxed);
-            text += &format!("{name}{{worker=\"{worker}\"}} {number}\n");
+        for seat in ledger.seats().iter().filter(|seat| !seat.is_free()) {
+            let (place, number) = (seat.place.load(Relaxed), seat.counters[column].load(Relaxed));
+            let drains = if seat.phase() == Phase::Draining { ",state=\"draining\"" } else { "" };
+            text += &format!("{name}{{worker=\"{place}\"{drains}}} {number}\n");
         }
     }
     text
@@ -89,6 +90,9 @@ mod tests {
     #[test]
     fn what_a_worker_shows_is_printed_in_its_row() {
         let ledger = Ledger::new(2).unwrap();
+        for place in 0..2 {
+            assert_eq!(ledger.sit(place, std::fs::File::open("/dev/null").unwrap().into()), Some(place));
+        }
         let stats = Stats { live: 3, sent: 14, ..Stats::default() };
         let usage = Usage {
             heaps: 9,

@@ -1,5 +1,6 @@
 //! The end: signals, and what is still at work when one comes.
 
+use crate::ledger::Phase;
 use crate::signals;
 use crate::worker::{Known, Worker};
 use vk_core::Nanos;
@@ -20,6 +21,7 @@ impl<B: Backend> Worker<B> {
             match signal {
                 libc::SIGTERM | libc::SIGINT if self.draining => self.end_all(),
                 libc::SIGTERM | libc::SIGINT => self.drain(),
+                libc::SIGHUP if self.seat.phase() == Phase::Asked => self.asked = true,
                 other => tracing::info!(signal = other, "nothing to do for this signal"),
             }
         }
@@ -27,7 +29,7 @@ impl<B: Backend> Worker<B> {
 
     /// Stops listening, ends what stands at a checkpoint, and lets the rest finish, for 30 s.
     pub fn drain(&mut self) {
-        self.draining = true;
+        (self.draining, self.world.ending) = (true, true);
         self.drain_end = self.world.now + DRAIN;
         let listeners = self.known.iter().filter(|known| known.live && known.listener).count() as u64;
         tracing::info!(connections = self.stats.live - listeners, "draining");

@@ -4,6 +4,7 @@
 //! keeper ── clone3(CLONE_FILES) ──► worker 0 … n-1       one table of descriptors: none closes when a worker dies
 //!   │ a worker that died is started again, and goes on with what it had
 //!   │ a dispatch that takes too long: the worker is killed, and started again
+//!   │ SIGHUP: executes the next build, whose workers take over from those that run
 //!   │ SIGTERM, SIGINT: passed on as SIGTERM; ends when all workers have
 //!   └ dies itself: the kernel sends each worker SIGTERM, so they drain and nothing is left behind
 //! ```
@@ -13,11 +14,13 @@
 
 use crate::Death;
 use crate::board;
-use crate::ledger::{Ledger, WORKERS};
+use crate::build::{self, Program, Sockets};
+use crate::ledger::{Ledger, Phase, WORKERS};
+use crate::notify::Notifier;
 use crate::signals;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::process::ExitCode;
+use std::process::{Child, ExitCode};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
@@ -35,6 +38,15 @@ const KEEPER: usize = WORKERS;
 /// The status with which a worker says that it can't work at all, so that starting it again is no use.
 pub const HOPELESS: u8 = 1;
 
+/// How long the next build may take to say whether it could start, and its workers to take over.
+const BUILD_TIME: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether they have.
+const SETTLE_LOOK: Duration = Duration::from_millis(5);
+
+/// Starts of a worker of the next build that come to nothing, before the build before it comes back.
+const BUILD_FAILURES: u32 = 3;
+
 /// How long to wait before the next start, after so many in a row that came to nothing.
 fn delay(failures: u32) -> Duration {
     match failures.checked_sub(FREE_FAILURES) {
@@ -46,9 +58,25 @@ fn delay(failures: u32) -> Duration {
 /// A dispatch as the keeper saw it: number and micro-process.
 type Dispatch = (u64, u64);
 
+/// What a worker is started with.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// Which of the workers it is.
+    pub place: usize,
+    /// Where the ledger has its notes, and its arena.
+    pub seat: usize,
+    /// How the one before it ended.
+    pub death: Death,
+    /// The seats of those that it takes over from: workers of builds before this one.
+    pub formers: Vec<usize>,
+}
+
 /// One worker's place.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Place {
+    seat: usize,
+    /// Whom it takes over from, as long as it hasn't.
+    formers: Vec<usize>,
     /// While it runs.
     pid: Option<libc::pid_t>,
     /// When it is to be started, while it does not.
@@ -67,33 +95,54 @@ struct Place {
     overrun: bool,
 }
 
-struct Keeper<F> {
+/// What the keeper keeps.
+#[derive(Debug)]
+pub struct Keeping<'a> {
+    /// What it shares with the workers.
+    pub ledger: &'static Ledger,
+    /// How long a dispatch may take.
+    pub limit: Option<Duration>,
+    /// What is executed when the next build is to follow.
+    pub program: Program,
+    /// What the next build is to listen on.
+    pub listeners: &'a [Sockets],
+    /// The seats of this build's workers, one for each place.
+    pub seats: Vec<usize>,
+    /// The binary of the build before this one, until this one is settled.
+    pub former: Option<OwnedFd>,
+    /// Whether this one is back because the next one could not follow.
+    pub refused: bool,
+}
+
+struct Keeper<'a, F> {
+    keeping: Keeping<'a>,
     work: F,
     ledger: &'static Ledger,
-    limit: Option<Duration>,
     places: Vec<Place>,
+    notifier: Option<Notifier>,
+    probe: Option<(Child, Instant)>,
+    /// Until when this build has to have taken over.
+    settle_by: Option<Instant>,
     ending: bool,
     failed: bool,
 }
 
-/// Runs `work(number, death)` in as many processes as the ledger has seats, again for each that died, until they
-/// have ended after a signal, or one says that it is [`HOPELESS`]. `work` returns the process's exit status; what
-/// it leaves open is closed when no process has it any more. No thread may have been started yet.
-///
-/// A dispatch may take as long as `limit`.
+/// Runs `work` in a process for each place, again for each that died, until they have ended after a signal, or one
+/// says that it is [`HOPELESS`]. `work` returns the process's exit status; what it leaves open is closed when no
+/// process has it any more. No thread may have been started yet.
 ///
 /// # Errors
 /// Those of signalfd(2) and poll(2).
-pub fn keep(
-    ledger: &'static Ledger,
-    limit: Option<Duration>,
-    work: impl FnMut(usize, Death) -> u8,
-) -> io::Result<ExitCode> {
+pub fn keep(keeping: Keeping<'_>, work: impl FnMut(Start) -> u8) -> io::Result<ExitCode> {
+    let ledger = keeping.ledger;
     signals::block_also(libc::SIGCHLD)?;
     let signals = signals::descriptor(&[libc::SIGCHLD])?;
     ledger.enter_tool(KEEPER, signals.as_raw_fd());
+    build::keep_to_itself(ledger, keeping.former.as_ref());
     let now = Instant::now();
-    let place = Place {
+    let place = |(place, &seat): (usize, &usize)| Place {
+        seat,
+        formers: formers(ledger, place, seat),
         pid: None,
         due: Some(now),
         death: Death::Outside,
@@ -103,10 +152,14 @@ pub fn keep(
         stopped: None,
         overrun: false,
     };
-    let places = vec![place; ledger.seats().len()];
-    let mut keeper = Keeper { work, ledger, limit, places, ending: false, failed: false };
+    let places: Vec<Place> = keeping.seats.iter().enumerate().map(place).collect();
+    let settle_by = Some(now + BUILD_TIME);
+    let notifier = Notifier::from_env();
+    let (ending, failed) = (false, false);
+    let mut keeper = Keeper { keeping, work, ledger, places, notifier, probe: None, settle_by, ending, failed };
     loop {
         keeper.start_due();
+        keeper.settle();
         if keeper.places.iter().all(|place| place.pid.is_none() && place.due.is_none()) {
             return Ok(if keeper.failed { ExitCode::FAILURE } else { ExitCode::SUCCESS });
         }
@@ -114,7 +167,7 @@ pub fn keep(
         while let Some(signal) = signals::next(&signals) {
             match signal {
                 libc::SIGCHLD => {}
-                libc::SIGHUP => keeper.send(signal),
+                libc::SIGHUP => keeper.ask_next_build(),
                 _ => keeper.end(),
             }
         }
@@ -123,12 +176,101 @@ pub fn keep(
     }
 }
 
-impl<F: FnMut(usize, Death) -> u8> Keeper<F> {
+/// The seats at a place whose workers are to hand over: of builds before the one at `seat`.
+fn formers(ledger: &Ledger, place: usize, seat: usize) -> Vec<usize> {
+    let hands_over = |number: &usize| {
+        let other = ledger.seat(*number);
+        *number != seat
+            && !other.is_free()
+            && other.place.load(Relaxed) as usize == place
+            && !matches!(other.phase(), Phase::Released | Phase::Draining)
+    };
+    (0..ledger.seats().len()).filter(hands_over).collect()
+}
+
+impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
+    /// Asks the binary that lies at the program's path now whether it could follow.
+    fn ask_next_build(&mut self) {
+        if self.ending || self.probe.is_some() || self.settle_by.is_some() {
+            return tracing::info!("a build is about to follow already");
+        }
+        if !self.ledger.has_seats() {
+            return self.refuse("too many builds before this one still drain");
+        }
+        match self.keeping.program.probe() {
+            Ok(probe) => self.probe = Some((probe, Instant::now() + BUILD_TIME)),
+            Err(error) => self.refuse(&format!("it can't be executed: {error}")),
+        }
+    }
+
+    fn refuse(&self, why: &str) {
+        tracing::error!("reload refused, this build serves on: {why}");
+        self.ledger.count_refused();
+        if let Some(notifier) = &self.notifier {
+            notifier.ready();
+        }
+    }
+
+    /// The next build has said whether it could follow: it does, in place of this one.
+    fn follow(&mut self, probe: Child, success: bool) {
+        if !build::is_willing(probe, success) {
+            return self.refuse("the new one does not start with these arguments, or is none of this framework's");
+        }
+        tracing::info!("the next build follows");
+        if let Some(notifier) = &self.notifier {
+            notifier.reloading();
+        }
+        let Keeping { program, listeners, .. } = &self.keeping;
+        let error = program.exec(self.ledger, listeners, None);
+        self.refuse(&format!("it can't be executed: {error}"));
+    }
+
+    /// Sees whether this build has taken over everything, or never will.
+    fn settle(&mut self) {
+        let Some(by) = self.settle_by else { return };
+        for place in &mut self.places {
+            let ledger = self.ledger;
+            place.formers.retain(|former| {
+                let former = ledger.seat(*former);
+                !former.is_free() && !matches!(former.phase(), Phase::Released | Phase::Draining)
+            });
+        }
+        let settled = self.places.iter().all(|place| place.formers.is_empty());
+        let hopeless = self.places.iter().any(|place| place.failures >= BUILD_FAILURES) || Instant::now() >= by;
+        if settled {
+            self.settle_by = None;
+            let came_after = self.keeping.former.take().is_some();
+            match (came_after, self.keeping.refused) {
+                (true, false) => {
+                    tracing::info!("this build serves");
+                    self.ledger.count_reload();
+                }
+                (true, true) => self.refuse("the workers of the new one could not take over"),
+                (false, _) => {}
+            }
+            if let Some(notifier) = &self.notifier {
+                notifier.ready();
+            }
+        } else if hopeless && !self.keeping.refused && let Some(former) = &self.keeping.former {
+            tracing::error!("this build can't take over, the one before it comes back");
+            self.places.iter().filter_map(|place| place.pid).for_each(|pid| {
+                // SAFETY: a child that has not been waited for. Its successor is of the other build.
+                unsafe { libc::kill(pid, libc::SIGKILL) };
+            });
+            let Keeping { program, listeners, .. } = &self.keeping;
+            let error = program.exec(self.ledger, listeners, Some(former));
+            tracing::error!(%error, "it can't come back");
+            self.keeping.refused = true;
+        }
+    }
+
     /// When there is something to do without a signal.
     fn next_look(&self) -> Option<Instant> {
         let due = self.places.iter().filter_map(|place| place.due).min();
-        let look = self.limit.map(|limit| Instant::now() + limit / 4);
-        due.into_iter().chain(look).min()
+        let look = self.keeping.limit.map(|limit| Instant::now() + limit / 4);
+        let probe = self.probe.as_ref().map(|(_, until)| *until);
+        let settle = self.settle_by.map(|_| Instant::now() + SETTLE_LOOK);
+        [due, look, probe, settle].into_iter().flatten().min()
     }
 
     /// Starts the workers that are due.
@@ -136,14 +278,15 @@ impl<F: FnMut(usize, Death) -> u8> Keeper<F> {
         let now = Instant::now();
         for number in 0..self.places.len() {
             let place = &mut self.places[number];
+            let seat = place.seat;
             if place.due.is_none_or(|due| due > now) {
                 continue;
             }
             place.due = None;
-            place.begun = self.ledger.seat(number).dispatches.load(Relaxed);
-            self.ledger.starting(number);
+            place.begun = self.ledger.seat(seat).dispatches.load(Relaxed);
+            self.ledger.starting(seat);
             let keeper = std::process::id();
-            let death = place.death;
+            let start = Start { place: number, seat, death: place.death, formers: place.formers.clone() };
             match clone_with_files() {
                 Err(error) => {
                     // No memory, or too many processes: the other workers serve on meanwhile.
@@ -154,7 +297,7 @@ impl<F: FnMut(usize, Death) -> u8> Keeper<F> {
                     die_with(keeper);
                     // A terminal sends it to all of its processes; it is the keeper who passes it on.
                     let status = match signals::ignore(libc::SIGINT) {
-                        Ok(()) => (self.work)(number, death),
+                        Ok(()) => (self.work)(start),
                         Err(_) => HOPELESS,
                     };
                     // Without running destructors: what they would close is the keeper's, too.
@@ -162,6 +305,7 @@ impl<F: FnMut(usize, Death) -> u8> Keeper<F> {
                 }
                 Ok(pid) => {
                     place.pid = Some(pid);
+                    self.ledger.seat(seat).pid.store(pid as u32, Relaxed);
                     if self.ending {
                         // The one before was draining.
                         self.send_to(number, libc::SIGTERM);
@@ -180,7 +324,15 @@ impl<F: FnMut(usize, Death) -> u8> Keeper<F> {
             (pid > 0).then_some((pid, status))
         };
         while let Some((pid, status)) = next() {
-            let Some(number) = self.places.iter().position(|place| place.pid == Some(pid)) else { continue };
+            if let Some((probe, _)) = self.probe.take_if(|(probe, _)| probe.id() == pid as u32) {
+                let success = libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0;
+                self.follow(probe, success);
+                continue;
+            }
+            let Some(number) = self.places.iter().position(|place| place.pid == Some(pid)) else {
+                self.bury_former(pid, status);
+                continue;
+            };
             if libc::WIFSTOPPED(status) {
                 self.places[number].stopped = Some(Instant::now());
             } else if libc::WIFCONTINUED(status) {
@@ -191,14 +343,33 @@ impl<F: FnMut(usize, Death) -> u8> Keeper<F> {
         }
     }
 
+    /// A worker of a build before this one has ended: what it left is its successor's, or nobody's.
+    fn bury_former(&self, pid: libc::pid_t, status: i32) {
+        if libc::WIFSTOPPED(status) || libc::WIFCONTINUED(status) {
+            return;
+        }
+        let seats = self.ledger.seats();
+        let Some(number) = seats.iter().position(|seat| seat.pid.load(Relaxed) == pid as u32) else { return };
+        seats[number].pid.store(0, Relaxed);
+        if matches!(seats[number].phase(), Phase::Released | Phase::Draining) {
+            self.ledger.vacate(number);
+        }
+    }
+
     /// A worker has ended.
     fn bury(&mut self, number: usize, pid: libc::pid_t, status: i32) {
-        let seat = self.ledger.seat(number);
         let place = &mut self.places[number];
+        let seat = self.ledger.seat(place.seat);
         (place.pid, place.stopped) = (None, None);
-        self.ledger.close_tools(number);
+        seat.pid.store(0, Relaxed);
+        self.ledger.close_tools(place.seat);
         let was_running = seat.running.load(Relaxed) != 0;
         if libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == i32::from(HOPELESS) {
+            if self.settle_by.is_some() && self.keeping.former.is_some() {
+                // The build before this one is still there.
+                place.failures = BUILD_FAILURES;
+                return;
+            }
             self.failed = true;
             return self.end();
         }
@@ -230,10 +401,15 @@ impl<F: FnMut(usize, Death) -> u8> Keeper<F> {
 
     /// Looks whether a worker has been at the same dispatch for too long, or was stopped and forgotten.
     fn watch(&mut self) {
-        let Some(limit) = self.limit else { return };
         let now = Instant::now();
-        for (number, seat) in self.ledger.seats().iter().enumerate() {
+        if let Some((probe, _)) = self.probe.as_mut().filter(|(_, until)| now >= *until) {
+            // It is refused once it has ended.
+            let _ = probe.kill();
+        }
+        let Some(limit) = self.keeping.limit else { return };
+        for number in 0..self.places.len() {
             let place = &mut self.places[number];
+            let seat = self.ledger.seat(place.seat);
             let dispatch = (seat.dispatches.load(Relaxed), seat.running.load(Relaxed));
             if dispatch != place.seen.0 || dispatch.1 == 0 {
                 place.seen = (dispatch, now);
@@ -251,13 +427,19 @@ impl<F: FnMut(usize, Death) -> u8> Keeper<F> {
         }
     }
 
+    /// Ends all workers, those of builds before this one included.
     fn end(&mut self) {
+        if let Some(notifier) = self.notifier.as_ref().filter(|_| !self.ending) {
+            notifier.stopping();
+        }
         self.ending = true;
-        self.send(libc::SIGTERM);
-    }
-
-    fn send(&self, signal: i32) {
-        (0..self.places.len()).for_each(|number| self.send_to(number, signal));
+        for seat in self.ledger.seats() {
+            let pid = seat.pid.load(Relaxed) as libc::pid_t;
+            if pid > 0 {
+                // SAFETY: a child that has not been waited for, so the pid is still its own.
+                unsafe { libc::kill(pid, libc::SIGTERM) };
+            }
+        }
     }
 
     fn send_to(&self, number: usize, signal: i32) {

@@ -23,25 +23,59 @@
 use crate::board::COLUMNS;
 use crate::shared::{Cell, Shared};
 use std::io;
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicU32, AtomicU64};
 use vk_core::Descriptor;
 use vk_heap::HeapId;
 
+/// Changes with the meaning of what is in a ledger: builds of different formats can't follow one another.
+pub const FORMAT: u32 = 1;
+
 /// What is noted of all.
 #[repr(C)]
 struct Head {
-    workers: AtomicU32,
+    format: AtomicU32,
+    /// Places of workers.
+    places: AtomicU32,
+    /// Processes of this build, and those before it, must leave the table of descriptors as it is.
     frozen: AtomicU32,
     /// Above the largest number that was ever in a row.
     high: AtomicU32,
+    /// Builds that have followed one another, and those that were refused.
+    reloads: AtomicU32,
+    refused: AtomicU32,
+    /// Builds that were ever begun.
+    builds: AtomicU32,
+}
+
+/// How far a worker has come with handing over to one of the next build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Phase {
+    /// It serves.
+    Serving,
+    /// Its successor asks it to stop between two dispatches.
+    Asked,
+    /// It has stopped, and waits for what its successor leaves to it.
+    Stopped,
+    /// Nothing is left to it.
+    Released,
+    /// It serves what was left to it.
+    Draining,
 }
 
 /// What is noted of one worker.
 #[derive(Debug)]
 #[repr(C, align(128))]
 pub struct Seat {
+    /// The worker's process; 0 while the seat is free.
+    pub pid: AtomicU32,
+    /// Which of the workers it is: there are several seats, for each build that still serves.
+    pub place: AtomicU32,
+    phase: AtomicU32,
+    /// The number of the memfd that its arena is in; 0 for none.
+    arena: AtomicU32,
     /// The micro-process that is being dispatched, as bits of its id; 0 while none is.
     pub running: AtomicU64,
     /// Dispatches so far: a watchdog sees whether it is still the same one.
@@ -99,6 +133,46 @@ pub enum State {
     Tool,
 }
 
+impl Seat {
+    /// See [`Phase`].
+    pub fn phase(&self) -> Phase {
+        match self.phase.load(Acquire) {
+            1 => Phase::Asked,
+            2 => Phase::Stopped,
+            3 => Phase::Released,
+            4 => Phase::Draining,
+            _ => Phase::Serving,
+        }
+    }
+
+    /// See [`Phase`].
+    pub fn set_phase(&self, phase: Phase) {
+        self.phase.store(phase as u32, Release);
+    }
+
+    /// Makes it the seat of the worker at `place`, with nothing of who sat there before.
+    fn take(&self, place: usize, arena: RawFd) {
+        let words = [&self.suspect, &self.running, &self.dispatches];
+        words.into_iter().for_each(|word| word.store(0, Relaxed));
+        let halves = [&self.pid, &self.strikes, &self.recoveries, &self.fault, &self.phase];
+        halves.into_iter().for_each(|half| half.store(0, Relaxed));
+        self.counters.iter().for_each(|counter| counter.store(0, Relaxed));
+        self.place.store(place as u32, Relaxed);
+        self.arena.store(arena as u32, Release);
+    }
+
+    /// Whether nobody sits there.
+    pub fn is_free(&self) -> bool {
+        self.arena.load(Acquire) == 0
+    }
+
+    /// The memfd of its arena.
+    pub fn arena(&self) -> BorrowedFd<'static> {
+        // SAFETY: the keeper opened it, and it is closed by `Ledger::vacate` only, when nobody is to use the seat.
+        unsafe { BorrowedFd::borrow_raw(self.arena.load(Acquire) as RawFd) }
+    }
+}
+
 impl State {
     fn of(word: u32) -> State {
         match word & 0xff {
@@ -118,13 +192,18 @@ impl State {
 /// Descriptors that a ledger has rows for at most.
 const MOST: u64 = 1 << 20;
 
-/// Workers likewise: 24 bits of a row's state.
+/// Workers likewise: with their seats, 24 bits of a row's state.
 pub const WORKERS: usize = 1 << 10;
+
+/// Seats for each place: of a build that serves, and of those before it that still drain.
+const BUILDS: usize = 64;
 
 /// The shared table.
 #[derive(Debug)]
 pub struct Ledger {
     shared: Shared,
+    /// Of this process's build.
+    build: u32,
 }
 
 impl Ledger {
@@ -137,23 +216,89 @@ impl Ledger {
     pub fn new(workers: usize) -> io::Result<Ledger> {
         assert!(workers <= WORKERS, "{workers} workers");
         let rows = descriptors_at_most().min(MOST) as usize;
-        let seats = workers.max(1) * size_of::<Seat>();
-        let shared = Shared::new(c"vk-ledger", Ledger::SEATS + seats + rows * size_of::<Row>())?;
-        let ledger = Ledger { shared };
-        ledger.head().workers.store(workers.max(1) as u32, Relaxed);
+        let seats = workers.max(1) * BUILDS * size_of::<Seat>();
+        Ledger::of(Shared::new(c"vk-ledger", Ledger::SEATS + seats + rows * size_of::<Row>())?, workers)
+    }
+
+    /// The ledger of a worker that serves for itself, with nobody to follow it.
+    ///
+    /// # Errors
+    /// As [`new`](Ledger::new).
+    pub(crate) fn of_one() -> io::Result<Ledger> {
+        let rows = descriptors_at_most().min(MOST) as usize;
+        let size = Ledger::SEATS + BUILDS * size_of::<Seat>() + rows * size_of::<Row>();
+        Ledger::of(Shared::new(c"vk-drain", size)?, 1)
+    }
+
+    fn of(shared: Shared, workers: usize) -> io::Result<Ledger> {
+        let ledger = Ledger { shared, build: 1 };
+        ledger.head().format.store(FORMAT, Relaxed);
+        ledger.head().builds.store(ledger.build, Relaxed);
+        ledger.head().places.store(workers.max(1) as u32, Relaxed);
         Ok(ledger)
     }
 
     /// The ledger that the build before this one has left.
     ///
     /// # Errors
-    /// Those of mmap(2); `InvalidData` if it is none.
+    /// Those of mmap(2); `InvalidData` if it is none, or of another format.
     pub fn adopt(memfd: OwnedFd) -> io::Result<Ledger> {
-        let ledger = Ledger { shared: Shared::map(memfd)? };
-        let workers = ledger.head().workers.load(Relaxed) as usize;
-        let sound = (1..=WORKERS).contains(&workers)
-            && ledger.shared.size() >= Ledger::SEATS + workers * size_of::<Seat>();
-        if sound { Ok(ledger) } else { Err(io::ErrorKind::InvalidData.into()) }
+        let mut ledger = Ledger { shared: Shared::map(memfd)?, build: 0 };
+        let places = ledger.head().places.load(Relaxed) as usize;
+        let sound = ledger.head().format.load(Relaxed) == FORMAT
+            && (1..=WORKERS).contains(&places)
+            && ledger.shared.size() >= Ledger::SEATS + places * BUILDS * size_of::<Seat>();
+        if !sound {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        ledger.build = ledger.head().builds.fetch_add(1, Relaxed) + 1;
+        Ok(ledger)
+    }
+
+    /// How many workers there are.
+    pub fn places(&self) -> usize {
+        self.head().places.load(Relaxed) as usize
+    }
+
+    /// Gives a worker a free seat; none if there are too many builds that still drain.
+    pub fn sit(&self, place: usize, arena: OwnedFd) -> Option<usize> {
+        let free = self.seats().iter().position(Seat::is_free)?;
+        self.seats()[free].take(place, arena.into_raw_fd());
+        Some(free)
+    }
+
+    /// Whether each place can have one more seat.
+    pub(crate) fn has_seats(&self) -> bool {
+        self.seats().iter().filter(|seat| seat.is_free()).count() >= self.places()
+    }
+
+    /// Makes a seat free that nobody uses any more.
+    pub fn vacate(&self, seat: usize) {
+        let arena = self.seat(seat).arena.swap(0, SeqCst);
+        if arena != 0 {
+            // SAFETY: the number was the seat's own, from `sit`.
+            drop(unsafe { OwnedFd::from_raw_fd(arena as RawFd) });
+        }
+    }
+
+    /// A build has followed another; it was refused.
+    pub fn count_reload(&self) {
+        self.head().reloads.fetch_add(1, Release);
+    }
+
+    /// See [`count_reload`](Ledger::count_reload).
+    pub fn count_refused(&self) {
+        self.head().refused.fetch_add(1, Release);
+    }
+
+    /// Builds that have followed one another so far.
+    pub fn reloads(&self) -> u32 {
+        self.head().reloads.load(Acquire)
+    }
+
+    /// Builds that were refused so far.
+    pub fn refused(&self) -> u32 {
+        self.head().refused.load(Acquire)
     }
 
     /// The memfd's number.
@@ -165,9 +310,9 @@ impl Ledger {
         &self.shared.slice(0, 1)[0]
     }
 
-    /// What is noted of the workers.
+    /// The seats of all workers, free ones included.
     pub fn seats(&self) -> &[Seat] {
-        self.shared.slice(Ledger::SEATS, self.head().workers.load(Relaxed) as usize)
+        self.shared.slice(Ledger::SEATS, self.places() * BUILDS)
     }
 
     /// What is noted of a worker.
@@ -245,6 +390,26 @@ impl Ledger {
     pub fn closing(&self, worker: usize, number: RawFd) {
         if let Some(row) = self.row(number) {
             row.state.store(State::Closing.word(worker), Release);
+        }
+    }
+
+    /// The descriptor is another worker's from now on.
+    pub fn pass(&self, worker: usize, number: RawFd) {
+        if let Some(row) = self.row(number) {
+            let state = State::of(row.state.load(Acquire));
+            row.state.store(state.word(worker), Release);
+        }
+    }
+
+    /// Whether the next build is to have the descriptor: all but what serves a worker itself.
+    pub(crate) fn is_handed_over(&self, number: RawFd) -> bool {
+        !matches!(self.read(number).0, State::Free | State::Tool)
+    }
+
+    /// The row is nobody's.
+    pub fn forget(&self, number: RawFd) {
+        if let Some(row) = self.row(number) {
+            row.state.store(State::Free as u32, Release);
         }
     }
 
@@ -338,21 +503,22 @@ impl Ledger {
         false
     }
 
-    /// From now on nobody opens or closes a descriptor. Those who are opening one just now are waited for.
+    /// From now on nobody of this build opens or closes a descriptor. Those who are opening one just now are waited for.
     pub fn freeze(&self) -> bool {
-        self.head().frozen.store(1, SeqCst);
+        self.head().frozen.store(self.build, SeqCst);
         self.wait_for_others(usize::MAX)
     }
 
     /// Descriptors come and go again.
     pub fn thaw(&self) {
-        self.head().frozen.store(0, SeqCst);
+        // Those of builds before this one have another table by now, and still must not touch it.
+        self.head().frozen.store(self.build - 1, SeqCst);
     }
 
     /// Whether descriptors stay as they are.
     #[inline]
     pub fn is_frozen(&self) -> bool {
-        self.head().frozen.load(SeqCst) != 0
+        self.head().frozen.load(SeqCst) >= self.build
     }
 }
 

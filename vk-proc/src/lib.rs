@@ -20,7 +20,9 @@
 extern crate vk_core as vk;
 
 pub mod activation;
+pub mod affinity;
 pub mod board;
+pub mod build;
 mod census;
 pub mod confine;
 mod descriptors;
@@ -28,6 +30,7 @@ mod dispatch;
 mod drain;
 mod effects;
 mod faults;
+mod handover;
 pub mod keeper;
 pub mod ledger;
 mod listener;
@@ -40,6 +43,7 @@ mod shared;
 pub mod signals;
 pub mod socket;
 mod stats;
+mod takeover;
 mod worker;
 
 pub use resume::Death;

@@ -29,18 +29,16 @@ pub fn install() {
 ///
 /// Whatever state the panic left behind belongs to the micro-process, which ends with it.
 #[inline]
-pub fn catch(run: impl FnOnce()) -> Result<(), Box<dyn Any + Send>> {
+pub fn catch<T>(run: impl FnOnce() -> T) -> Result<T, Box<dyn Any + Send>> {
     CATCHING.set(true);
     let result = panic::catch_unwind(AssertUnwindSafe(run));
     CATCHING.set(false);
     #[cfg(debug_assertions)]
-    if let Err(payload) = result {
+    let result = result.map_err(|payload| match payload.is::<vk_heap::failpoint::Death>() {
         // A test lets the worker die here: nobody catches that.
-        if payload.is::<vk_heap::failpoint::Death>() {
-            panic::resume_unwind(payload);
-        }
-        return Err(payload);
-    }
+        true => panic::resume_unwind(payload),
+        false => payload,
+    });
     result
 }
 

@@ -24,10 +24,12 @@ use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 use std::task::Poll;
 use vk_core::io::Tally;
+use vk_core::migrate::{Deadline, Fill, Refused, migrate};
+use vk_core::registry::Described;
 use vk_core::io::bytes_of;
 use vk_core::rt::Coroutine;
-use vk_core::task::{Mark, Outcome, Request, Task};
-use vk_core::{Entry, Io, Nanos, Port, Registry, Sink, Source, Wait, World};
+use vk_core::task::{Mark, NEVER, Outcome, Request, Task};
+use vk_core::{Entry, Io, Nanos, Port, Sink, Source, Wait, World};
 use vk_heap::{Heap, Span, failpoint};
 use vk_vectoring::{Ring, Vectoring, exchange};
 
@@ -112,7 +114,9 @@ impl Process {
 
     /// The gate: the micro-process that another worker has left in an open micro-heap, if all of it is what it
     /// should be. None for one that was not finished, or is damaged.
-    pub fn claim(heap: Heap, registry: &Registry) -> Option<Process> {
+    ///
+    /// `frame_size` tells the bytes of the frame of a coroutine by its index, if there is one.
+    pub fn claim(heap: Heap, frame_size: impl Fn(u32) -> Option<u32>) -> Option<Process> {
         let record = heap.claim(heap.root()).filter(|_| heap.root().len() as usize == size_of::<Record>())?;
         let process = Process { heap, record: record.cast(), removed: false };
         let &mut Record { main, tasks, head, .. } = process.record();
@@ -120,8 +124,8 @@ impl Process {
             let place = heap.claim(span).filter(|_| span.len() as usize == size_of::<Task>())?;
             // SAFETY: `Heap::claim` found as many bytes in memory of this micro-heap; nobody writes them here.
             let task = unsafe { Task::claimed(place) }?;
-            let entry = registry.get(task.entry)?;
-            heap.claim(task.frame).filter(|_| task.frame.len() >= entry.frame_size())?;
+            let size = frame_size(task.entry)?;
+            heap.claim(task.frame).filter(|_| task.frame.len() >= size)?;
             [task.rx_storage, task.tx_storage]
                 .map(|storage| heap.claim(storage))
                 .iter()
@@ -598,6 +602,92 @@ impl Process {
         let frame = self.task(self.main()).frame;
         // SAFETY: the frame of a coroutine, of `repr(C)`, begins with its program counter.
         unsafe { self.heap.ptr(frame).cast::<u32>().read() }
+    }
+
+    /// Its tasks.
+    pub fn tasks<'a>(&self) -> impl Iterator<Item = &'a Task> {
+        let (process, mut span) = (*self, self.first());
+        std::iter::from_fn(move || {
+            let task = (!span.is_empty()).then(|| process.task(span))?;
+            span = task.next;
+            Some(&*task)
+        })
+    }
+
+    /// What it began with.
+    pub fn source(&self) -> Port {
+        self.task(self.main()).source
+    }
+
+    /// Gives each coroutine its index in this build: `entry` tells what the former index means.
+    pub fn translate(&mut self, world: &mut World, entry: impl Fn(u32) -> Option<&'static Entry>) -> bool {
+        world.arena.begin(&self.heap, [Span::EMPTY; 2]);
+        let mut span = self.first();
+        let mut known = true;
+        while !span.is_empty() {
+            let task = self.task(span);
+            let mut index = |index: &mut u32| match entry(*index) {
+                Some(entry) => *index = world.registry.index(entry),
+                None => known = false,
+            };
+            index(&mut task.entry);
+            if let Request::Spawn { entry, .. } = &mut task.request {
+                index(entry);
+            }
+            span = task.next;
+        }
+        world.arena.commit();
+        known
+    }
+
+    /// Gives its one task, which stands at a checkpoint, a frame of this build, in which the blocking call under way
+    /// begins again.
+    pub fn migrate(
+        &mut self,
+        world: &mut World,
+        old: &Described,
+        new: &'static Entry,
+        fill: Option<Fill>,
+    ) -> Result<(), Refused> {
+        world.arena.begin(&self.heap, [Span::EMPTY; 2]);
+        let result = self.migrate_now(world, old, new, fill);
+        world.arena.commit();
+        result
+    }
+
+    fn migrate_now(
+        &mut self,
+        world: &mut World,
+        old: &Described,
+        new: &'static Entry,
+        fill: Option<Fill>,
+    ) -> Result<(), Refused> {
+        let span = self.main();
+        let task = self.task(span);
+        let frame = world.allocate(new.frame_size().max(1)).ok_or(Refused::Size)?;
+        // SAFETY: the span was allocated just now, and is not looked at but through this.
+        let to = unsafe {
+            let first = self.heap.ptr(frame).cast::<MaybeUninit<u8>>();
+            std::slice::from_raw_parts_mut(first.as_ptr(), new.frame_size() as usize)
+        };
+        // SAFETY: a frame that `Process::claim` found to lie in this micro-heap, with as many bytes, of another span; the
+        // build before left it as its description says.
+        let deadline = unsafe {
+            let from = bytes_of(&self.heap, task.frame);
+            migrate(&old.shape, &from[..old.size as usize], new.shape(), to, fill)
+        }?;
+        let former = std::mem::replace(&mut task.frame, frame);
+        task.entry = world.registry.index(new);
+        (task.progress, task.need, task.wake) = (0, 0, NEVER);
+        (task.request, task.outcome) = (Request::None, Outcome::None);
+        if deadline == Deadline::Ends {
+            (task.deadline, task.outer_deadline) = (NEVER, NEVER);
+        }
+        if task.wait != Wait::Nothing {
+            self.enqueue(span);
+        }
+        world.release(former);
+        Ok(())
     }
 
     /// What is to be counted of its tasks, so that in the end each pause has its resume.

@@ -122,7 +122,7 @@ impl<B: Backend> Worker<B> {
             return self.world.arena.destroy(id);
         };
         self.world.enter(heap);
-        let process = Process::claim(heap, &self.world.registry);
+        let process = Process::claim(heap, |entry| self.world.registry.get(entry).map(Entry::frame_size));
         // One that was being made has no root, or not yet its connection, which is still the listener's.
         let unborn = heap.root().is_empty() || process.is_some_and(|process| !self.is_owner(process));
         let Some(process) = process.filter(|_| !unborn && !offends) else {
@@ -164,8 +164,8 @@ impl<B: Backend> Worker<B> {
     }
 
     /// Whether the connection that the micro-process began with has been handed to it.
-    fn is_owner(&self, process: Process) -> bool {
-        match process.task(process.main()).source {
+    pub(crate) fn is_owner(&self, process: Process) -> bool {
+        match process.source() {
             Port::Descriptor(source) => self.owns(process.heap().id(), source),
             Port::Nothing | Port::Task(_) => true,
         }

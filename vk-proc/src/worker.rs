@@ -112,6 +112,12 @@ pub struct Worker<B> {
     pub(crate) settings: Settings,
     pub(crate) seat: &'static Seat,
     pub(crate) failed: bool,
+    /// Whether a worker of the next build asks this one to make way.
+    pub(crate) asked: bool,
+    /// Whether it has taken over everything.
+    pub(crate) released: bool,
+    /// Descriptors that are to be closed once that is allowed.
+    pub(crate) graveyard: Vec<RawFd>,
 }
 
 impl<B: Backend> Worker<B> {
@@ -156,6 +162,9 @@ impl<B: Backend> Worker<B> {
             seat: settings.ledger.seat(settings.worker),
             settings,
             failed: false,
+            asked: false,
+            released: false,
+            graveyard: Vec::new(),
         })
     }
 
@@ -167,6 +176,11 @@ impl<B: Backend> Worker<B> {
     /// Whether a micro-process that [`start_on`](Worker::start_on) started has ended with an error.
     pub fn has_failed(&self) -> bool {
         self.failed
+    }
+
+    /// Whether a worker of the next build has taken over everything.
+    pub fn is_released(&self) -> bool {
+        self.released
     }
 
     /// Whether everything that was taken is given back and every pause had its resume, now that no
@@ -224,7 +238,7 @@ impl<B: Backend> Worker<B> {
     pub fn run(&mut self) -> io::Result<()> {
         panics::install();
         faults::install(self.seat);
-        while self.stats.live > 0 {
+        while self.stats.live > 0 && !self.released {
             self.turn()?;
         }
         // What was closed last is let go of with a wait: whoever starts next finds the port free.
@@ -258,6 +272,10 @@ impl<B: Backend> Worker<B> {
                 self.dispatch(self.batch[next]);
             }
             at += part;
+        }
+        self.clear_graveyard();
+        if self.asked {
+            self.make_way();
         }
         Ok(())
     }

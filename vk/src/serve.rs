@@ -4,15 +4,19 @@ use crate::admin::admin;
 use crate::app::App;
 use crate::options::Options;
 use std::io::{self, IsTerminal};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::process::ExitCode;
 use std::sync::OnceLock;
 use tracing_subscriber::EnvFilter;
 use vk_core::{Entry, registry};
 use vk_heap::{Arena, Config, Layout};
 use vk_poll::{Backend, Choice, Epoll, Uring, set_nonblocking};
+use vk_proc::activation::{self, Inherited};
+use vk_proc::build::{self, Handover, Program, Sockets};
+use vk_proc::keeper::{self, Keeping, Start};
 use vk_proc::ledger::Ledger;
-use vk_proc::{Death, Settings, Worker, keeper, signals, socket};
+use vk_proc::{Settings, Worker, affinity, confine, signals, socket};
 
 /// Blocks of 64 KiB that micro-processes borrow while they stream: address space, not memory.
 const POOL_BLOCKS: u32 = 65_536;
@@ -20,21 +24,12 @@ const POOL_BLOCKS: u32 = 65_536;
 /// What keeper and workers share: the admin handler prints their counters.
 pub static LEDGER: OnceLock<Ledger> = OnceLock::new();
 
-/// A listening socket, open as long as anybody uses it, and who serves it.
-type Listener = (RawFd, &'static Entry);
-
-/// What a worker serves.
-enum Work<'a> {
-    /// Standard input and output, in this process.
-    Stdio(&'static Entry),
-    /// Connections, in this process.
-    Alone(&'a [Listener]),
-    /// Connections, in a process with a keeper, going on with what the worker before it left.
-    Kept { memfd: BorrowedFd<'static>, death: Death, listeners: &'a [Listener] },
-}
+/// Who serves the connections of an address.
+type Handled = (SocketAddr, &'static Entry);
 
 /// What is settled before any worker starts.
 struct Plan<'a> {
+    app: &'a App,
     options: &'a Options,
     poller: Choice,
     ledger: &'static Ledger,
@@ -42,30 +37,66 @@ struct Plan<'a> {
 
 /// Serves until a signal ends it, or standard input does.
 pub fn serve(app: &App, options: &Options) -> Result<ExitCode, String> {
-    log(options)?;
     // Before anybody is told that it listens.
     Layout::calculate(&arena(options)).map_err(|error| error.to_string())?;
-    signals::block().map_err(|error| format!("can't block signals: {error}"))?;
-    let ledger = Ledger::new(options.workers).map_err(|error| format!("no shared memory: {error}"))?;
+    let wanted = addresses(app, options)?;
+    if build::is_probe() {
+        println!("{}", build::probe_answer());
+        return Ok(ExitCode::SUCCESS);
+    }
+    let failed = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
+    let handover = Handover::take().map_err(failed("the build before left something else"))?;
+    let inherited = activation::take().map_err(failed("the sockets that were handed over"))?;
+    log(options)?;
+    signals::block().map_err(failed("can't block signals"))?;
+    let (program, handed) = match (options.workers, &handover) {
+        (0, _) => (None, Vec::new()),
+        (_, handover) => {
+            let program = Program::this(handover.as_ref()).map_err(failed("no /proc"))?;
+            (Some(program), handover.as_ref().map_or(Vec::new(), |handover| handover.listeners.clone()))
+        }
+    };
+    let (ledger, former, refused) = match handover {
+        Some(Handover { ledger, former, refused, .. }) => (ledger, Some(former), refused),
+        None => (Ledger::new(options.workers).map_err(failed("no shared memory"))?, None, false),
+    };
     let ledger = LEDGER.get_or_init(|| ledger);
-    let plan = Plan { options, poller: settle(options.poller), ledger };
+    let seats = seats(ledger, options).map_err(failed("no memory for micro-heaps"))?;
+    let plan = Plan { app, options, poller: settle(options), ledger };
     if options.stdio {
         let handler = app.stdio().expect("checked with the options").0;
-        return Ok(plan.work(0, Work::Stdio(handler)).into());
+        return Ok(plan.work(Work::Stdio(handler)).into());
     }
-    let shares = bind(app, options)?;
-    if options.workers == 0 {
-        return Ok(plan.work(0, Work::Alone(&shares[0])).into());
-    }
-    let memfds = shares.iter().map(|_| Arena::memfd(&arena(options)));
-    let memfds = memfds.collect::<io::Result<Vec<_>>>().map_err(|error| format!("no memory: {error}"))?;
-    let memfds: &[OwnedFd] = memfds.leak();
+    let addresses: Vec<SocketAddr> = wanted.iter().map(|(address, _)| *address).collect();
+    let listeners = listen(&addresses, handed, inherited, ledger.places())?;
+    let share = |place: usize| -> Vec<(RawFd, &'static Entry)> {
+        listeners.iter().zip(&wanted).map(|((_, sockets), (_, handler))| (sockets[place], *handler)).collect()
+    };
+    let Some(program) = program else { return Ok(plan.work(Work::Alone(share(0))).into()) };
     registry::image();
-    let status = keeper::keep(ledger, options.dispatch_limit, |number, death| {
-        let (memfd, listeners) = (memfds[number].as_fd(), shares[number].as_slice());
-        plan.work(number, Work::Kept { memfd, death, listeners })
-    });
-    status.map_err(|error| format!("the keeper failed: {error}"))
+    let limit = options.dispatch_limit;
+    let keeping = Keeping { ledger, limit, program, listeners: &listeners, seats, former, refused };
+    let status = keeper::keep(keeping, |start| plan.work(Work::Kept(share(start.place), start)));
+    status.map_err(failed("the keeper failed"))
+}
+
+/// A seat and an arena for each worker.
+fn seats(ledger: &Ledger, options: &Options) -> io::Result<Vec<usize>> {
+    let sit = |place| {
+        let seat = ledger.sit(place, Arena::memfd(&arena(options))?);
+        seat.ok_or_else(|| io::Error::other("too many builds drain"))
+    };
+    (0..ledger.places()).map(sit).collect()
+}
+
+/// What a worker serves.
+enum Work {
+    /// Standard input and output, in this process.
+    Stdio(&'static Entry),
+    /// Connections, in this process.
+    Alone(Vec<(RawFd, &'static Entry)>),
+    /// Connections, in a process of its own, going on with what is left by the worker before it.
+    Kept(Vec<(RawFd, &'static Entry)>, Start),
 }
 
 fn log(options: &Options) -> Result<(), String> {
@@ -75,16 +106,16 @@ fn log(options: &Options) -> Result<(), String> {
     Ok(())
 }
 
-/// Binds what is declared or asked for; returns each worker's share.
-fn bind(app: &App, options: &Options) -> Result<Vec<Vec<Listener>>, String> {
+/// What is declared or asked for, and who serves it.
+fn addresses(app: &App, options: &Options) -> Result<Vec<Handled>, String> {
     let declared = app.listeners.iter().map(|listener| {
         let address = listener.address.parse();
         address.map(|address| (address, listener.handler.0)).map_err(|_| listener.address)
     });
-    let declared: Vec<_> = declared
+    let declared: Vec<Handled> = declared
         .collect::<Result<_, _>>()
         .map_err(|wrong| format!("the declared address {wrong:?} is not of the form ADDR:PORT"))?;
-    let wanted = match options.listen.as_slice() {
+    let mut wanted = match options.listen.as_slice() {
         [] => declared,
         given => given
             .iter()
@@ -92,24 +123,52 @@ fn bind(app: &App, options: &Options) -> Result<Vec<Vec<Listener>>, String> {
             .map(|(at, address)| (*address, declared[at.min(declared.len() - 1)].1))
             .collect(),
     };
-    let admin = options.admin.map(|address| (address, Entry::handler::<admin>()));
-    let workers = options.workers.max(1);
-    let mut shares: Vec<Vec<_>> = (0..workers).map(|_| Vec::new()).collect();
-    for (address, handler) in wanted.into_iter().chain(admin) {
-        let (bound, sockets) = socket::listen(address, workers)
-            .map_err(|error| format!("can't listen on {address}: {error}"))?;
+    wanted.extend(options.admin.map(|address| (address, Entry::handler::<admin>())));
+    Ok(wanted)
+}
+
+/// The sockets of each address, one for each worker: those that the build before had, those that whoever started
+/// this process had, or new ones.
+fn listen(
+    wanted: &[SocketAddr],
+    handed: Vec<Sockets>,
+    inherited: Vec<Inherited>,
+    workers: usize,
+) -> Result<Vec<Sockets>, String> {
+    let inherited = activation::assign(inherited, wanted).map_err(|error| error.to_string())?;
+    let mut listeners = Vec::new();
+    for ((at, address), inherited) in wanted.iter().enumerate().zip(inherited) {
+        // Port 0 was whatever it became.
+        let same = |(bound, _): &&Sockets| bound == address || address.port() == 0 && bound.ip() == address.ip();
+        let handed = handed.get(at).filter(same).or_else(|| handed.iter().find(|(bound, _)| bound == address));
+        let (bound, sockets) = match (handed, inherited) {
+            (Some(sockets), _) => sockets.clone(),
+            (None, Some(inherited)) => {
+                // All workers accept from the one socket, each by a descriptor of its own.
+                let copies: io::Result<Vec<OwnedFd>> = (0..workers).map(|_| inherited.socket.try_clone()).collect();
+                let copies = copies.map_err(|error| format!("can't share {address}: {error}"))?;
+                let bound = inherited.address.unwrap_or(*address);
+                (bound, copies.into_iter().map(IntoRawFd::into_raw_fd).collect())
+            }
+            (None, None) => {
+                let (bound, sockets) = socket::listen(*address, workers)
+                    .map_err(|error| format!("can't listen on {address}: {error}"))?;
+                (bound, sockets.into_iter().map(IntoRawFd::into_raw_fd).collect())
+            }
+        };
         eprintln!("listening on {bound}");
-        for (share, socket) in shares.iter_mut().zip(sockets) {
-            share.push((socket.into_raw_fd(), handler));
-        }
+        listeners.push((bound, sockets));
     }
-    Ok(shares)
+    Ok(listeners)
 }
 
 /// Settles `auto` once for all workers, by trying.
-fn settle(poller: Choice) -> Choice {
-    if poller != Choice::Auto {
-        return poller;
+fn settle(options: &Options) -> Choice {
+    if options.poller != Choice::Auto {
+        return options.poller;
+    }
+    if options.workers > 0 && !options.confinement.profile.allows_uring() {
+        return Choice::Epoll;
     }
     match Uring::new() {
         Ok(_) => Choice::Uring,
@@ -130,15 +189,18 @@ fn arena(options: &Options) -> Config {
     }
 }
 
+/// The exit status of a worker that can't take over now: another one may.
+const NOT_NOW: u8 = 3;
+
 impl Plan<'_> {
     /// Runs a worker on the chosen poller; the exit status of its process.
-    fn work(&self, number: usize, what: Work) -> u8 {
+    fn work(&self, what: Work) -> u8 {
         let result = match self.poller {
-            Choice::Epoll => Epoll::new().and_then(|poller| self.run(poller, number, what)),
-            Choice::Uring | Choice::Auto => Uring::new().and_then(|poller| self.run(poller, number, what)),
+            Choice::Epoll => Epoll::new().and_then(|poller| self.run(poller, what)),
+            Choice::Uring | Choice::Auto => Uring::new().and_then(|poller| self.run(poller, what)),
         };
         match result {
-            Ok(failed) => u8::from(failed),
+            Ok(status) => status,
             Err(error) => {
                 tracing::error!(%error, "a worker can't serve");
                 keeper::HOPELESS
@@ -146,14 +208,11 @@ impl Plan<'_> {
         }
     }
 
-    /// Whether a micro-process that served standard input has failed.
-    fn run<B: Backend>(&self, poller: B, number: usize, what: Work) -> io::Result<bool> {
+    fn run<B: Backend>(&self, poller: B, what: Work) -> io::Result<u8> {
         let config = arena(self.options);
-        let arena = match &what {
-            Work::Kept { memfd, .. } => Arena::attach(*memfd, &config)?,
-            Work::Stdio(_) | Work::Alone(_) => Arena::new(&config)?,
-        };
-        let settings = Settings { max_procs: config.heaps, ledger: self.ledger, worker: number };
+        let seat = if let Work::Kept(_, start) = &what { start.seat } else { 0 };
+        let arena = Arena::attach(self.ledger.seat(seat).arena(), &config)?;
+        let settings = Settings { max_procs: config.heaps, ledger: self.ledger, worker: seat };
         let mut worker = Worker::new(arena, poller, Some(signals::descriptor(&[])?), settings)?;
         match what {
             Work::Stdio(handler) => {
@@ -167,19 +226,34 @@ impl Plan<'_> {
                 listeners.iter().try_for_each(|(socket, handler)| worker.listen(*socket, handler))?;
                 worker.run()?;
             }
-            Work::Kept { death, listeners, .. } => {
+            Work::Kept(listeners, start) => {
                 let sockets: Vec<RawFd> = listeners.iter().map(|(socket, _)| *socket).collect();
-                worker.resume(death, &sockets);
-                for (socket, handler) in listeners {
-                    if !worker.is_listening(*socket) {
-                        worker.listen(*socket, handler)?;
+                for former in start.formers {
+                    match worker.take_over(former, &config, self.app.migrations, &sockets) {
+                        Ok((0, 0)) => {}
+                        Ok((came, stay)) => tracing::info!(came, stay, "took over from the build before"),
+                        Err(error) => {
+                            tracing::error!(%error, "can't take over from the build before");
+                            return Ok(NOT_NOW);
+                        }
                     }
                 }
+                worker.resume(start.death, &sockets);
+                for (socket, handler) in listeners {
+                    if !worker.is_listening(socket) {
+                        worker.listen(socket, handler)?;
+                    }
+                }
+                affinity::pin(start.place, self.ledger.places());
+                confine::worker(&self.options.confinement)?;
                 worker.run()?;
+                if worker.is_released() {
+                    return Ok(0);
+                }
             }
         }
         worker.check_conservation().map_err(io::Error::other)?;
-        Ok(worker.has_failed())
+        Ok(u8::from(worker.has_failed()))
     }
 }
 

@@ -70,6 +70,16 @@ impl Io {
         Ready(Ok(()))
     }
 
+    /// Whether the server is about to end, or the build that serves this connection: a good moment to say to the other
+    /// end that no more is wanted. Never waits.
+    ///
+    /// # Errors
+    /// None.
+    #[inline]
+    pub fn is_ending(&mut self) -> Poll<io::Result<bool>> {
+        Ready(Ok(self.world().ending))
+    }
+
     /// Names a point between two pieces of work, where nothing is under way ("idle", between two requests):
     /// a server that drains ends its connections where they wait at one. It holds until the next byte is
     /// consumed or written.

@@ -1,0 +1,225 @@
+//! One build of the program after another, in the same process: what is handed over by exec(2).
+//!
+//! ```text
+//! probe     the binary at the path, run beside: does it start, and speak of the same formats?
+//!   │ yes
+//! freeze    nobody opens or closes a descriptor from here on: exec copies the table
+//!   │
+//! exec ──►  the next build: same pid, same children, all descriptors; VK_HANDOVER says what they are
+//!   │ its workers can't start
+//!   └────►  exec of the build before, which is still open
+//! ```
+#![allow(unsafe_code)]
+
+use crate::ledger::{FORMAT, Ledger};
+use std::env;
+use std::ffi::{CString, OsString};
+use std::fs::File;
+use std::io::{self, Read};
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::ptr;
+
+/// The variable by which a build learns what the one before it hands over.
+const HANDOVER: &str = "VK_HANDOVER";
+
+/// The variable by which a build learns that it is only to say whether it could start.
+const PROBE: &str = "VK_PROBE";
+
+/// How the program is run.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// Where its binary lies, and the next one will.
+    path: PathBuf,
+    args: Vec<OsString>,
+    /// The binary that runs, which may no longer lie there.
+    running: RawFd,
+}
+
+/// The sockets of a listener, one for each worker.
+pub type Sockets = (SocketAddr, Vec<RawFd>);
+
+/// What the build before this one hands over.
+#[derive(Debug)]
+pub struct Handover {
+    /// Workers, seats, descriptors.
+    pub ledger: Ledger,
+    /// The binary of the build before.
+    pub former: OwnedFd,
+    /// What it listens on.
+    pub listeners: Vec<Sockets>,
+    /// Whether it has refused to go on, and this is the build before that one.
+    pub refused: bool,
+    path: PathBuf,
+}
+
+/// Whether this process is only asked whether it could start.
+pub fn is_probe() -> bool {
+    env::var_os(PROBE).is_some()
+}
+
+/// What a probe says.
+pub fn probe_answer() -> String {
+    format!("vk {FORMAT}")
+}
+
+impl Handover {
+    /// Takes what is handed over, if anything is. This process has one thread yet.
+    ///
+    /// # Errors
+    /// `InvalidData` if it can't be understood.
+    pub fn take() -> io::Result<Option<Handover>> {
+        let Some(text) = env::var_os(HANDOVER) else { return Ok(None) };
+        // SAFETY: no other thread exists that could read the environment, as the caller promises.
+        unsafe { env::remove_var(HANDOVER) };
+        let text = text.into_vec();
+        let mut parts = text.splitn(6, |byte| *byte == b' ');
+        let mut next = || parts.next().ok_or(io::ErrorKind::InvalidData);
+        let mut number = || -> io::Result<RawFd> {
+            let text = str::from_utf8(next()?).map_err(io::Error::other)?;
+            text.parse().map_err(|_| io::ErrorKind::InvalidData.into())
+        };
+        let (pid, ledger, former, refused) = (number()?, number()?, number()?, number()?);
+        if u32::try_from(pid) != Ok(std::process::id()) {
+            // It was meant for another process, which let a child of its have it.
+            return Ok(None);
+        }
+        let listeners = str::from_utf8(next()?).map_err(io::Error::other)?.to_owned();
+        let path = PathBuf::from(OsString::from_vec(next()?.to_vec()));
+        // SAFETY: the build before opened them, in this process, and left them to nobody else.
+        let [ledger, former] = [ledger, former].map(|number| unsafe { OwnedFd::from_raw_fd(number) });
+        let listeners = listeners.split(';').filter(|listener| !listener.is_empty());
+        let listeners = listeners.map(|listener| parse(listener).ok_or(io::ErrorKind::InvalidData));
+        Ok(Some(Handover {
+            ledger: Ledger::adopt(ledger)?,
+            former,
+            listeners: listeners.collect::<Result<_, _>>()?,
+            refused: refused != 0,
+            path,
+        }))
+    }
+}
+
+/// `ADDR:PORT=FD,FD,…`
+fn parse(listener: &str) -> Option<Sockets> {
+    let (address, sockets) = listener.rsplit_once('=')?;
+    let sockets = sockets.split(',').map(|socket| socket.parse().ok()).collect::<Option<_>>()?;
+    Some((address.parse().ok()?, sockets))
+}
+
+fn print(listeners: &[Sockets]) -> String {
+    let print = |(address, sockets): &Sockets| {
+        let sockets: Vec<String> = sockets.iter().map(RawFd::to_string).collect();
+        format!("{address}={}", sockets.join(","))
+    };
+    listeners.iter().map(print).collect::<Vec<_>>().join(";")
+}
+
+impl Program {
+    /// The program that runs in this process: at the path that `handover` says, or where its binary lies.
+    ///
+    /// # Errors
+    /// If /proc is not there.
+    pub fn this(handover: Option<&Handover>) -> io::Result<Program> {
+        let path = match handover {
+            Some(handover) => handover.path.clone(),
+            None => env::current_exe()?,
+        };
+        let running = std::os::fd::IntoRawFd::into_raw_fd(File::open("/proc/self/exe")?);
+        Ok(Program { path, args: env::args_os().collect(), running })
+    }
+
+    /// Begins to ask the binary that lies at the path now whether it could start.
+    pub(crate) fn probe(&self) -> io::Result<Child> {
+        let mut command = Command::new(&self.path);
+        command.args(self.args.iter().skip(1)).env(PROBE, "1").stdin(Stdio::null()).stdout(Stdio::piped());
+        command.spawn()
+    }
+
+    /// Makes this process one of the binary that lies at the path now, or of `back`. Returns only if that fails; then
+    /// nothing has changed.
+    pub(crate) fn exec(&self, ledger: &Ledger, listeners: &[Sockets], back: Option<&OwnedFd>) -> io::Error {
+        let handed = |pass: bool| {
+            let rows = ledger.numbers().filter(|number| ledger.is_handed_over(*number));
+            let arenas = ledger.seats().iter().filter(|seat| !seat.is_free()).map(|seat| seat.arena().as_raw_fd());
+            let own = [ledger.memfd(), self.running];
+            rows.chain(arenas).chain(own).for_each(|number| inherit(number, pass));
+        };
+        if !ledger.freeze() {
+            ledger.thaw();
+            return io::Error::new(io::ErrorKind::TimedOut, "a worker does not finish opening a descriptor");
+        }
+        handed(true);
+        let [pid, refused] = [std::process::id(), u32::from(back.is_some())];
+        let (memfd, running, listeners) = (ledger.memfd(), self.running, print(listeners));
+        let mut handover = format!("{HANDOVER}={pid} {memfd} {running} {refused} {listeners} ").into_bytes();
+        handover.extend(self.path.as_os_str().as_bytes());
+        let path = match back {
+            Some(back) => {
+                inherit(back.as_raw_fd(), true);
+                format!("/proc/self/fd/{}", back.as_raw_fd()).into_bytes()
+            }
+            None => self.path.as_os_str().as_bytes().to_vec(),
+        };
+        let error = execute(path, &self.args, handover);
+        handed(false);
+        ledger.thaw();
+        error
+    }
+}
+
+/// Whether the probe says yes: it has ended well, with the right answer.
+pub(crate) fn is_willing(mut probe: Child, success: bool) -> bool {
+    let mut answer = String::new();
+    // A grandchild could keep the pipe open: what fits is there already.
+    let read = probe.stdout.take().is_some_and(|out| out.take(64).read_to_string(&mut answer).is_ok());
+    success && read && answer.trim_end() == probe_answer()
+}
+
+/// execve(2), with the environment of this process and one variable more. The signals that are blocked stay so, in
+/// the new program too.
+fn execute(path: Vec<u8>, args: &[OsString], variable: Vec<u8>) -> io::Error {
+    let strings = |strings: Vec<Vec<u8>>| strings.into_iter().map(CString::new).collect::<Result<Vec<_>, _>>();
+    let variables = env::vars_os().map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat());
+    let environment: Vec<Vec<u8>> = variables.chain([variable]).collect();
+    let args = args.iter().map(|arg| arg.as_bytes().to_vec()).collect();
+    let (Ok(path), Ok(args), Ok(environment)) = (CString::new(path), strings(args), strings(environment)) else {
+        return io::ErrorKind::InvalidInput.into();
+    };
+    let pointers = |strings: &[CString]| {
+        strings.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect::<Vec<_>>()
+    };
+    // SAFETY: a C string and two lists of them, each ending with null, which live until the call returns.
+    unsafe { libc::execve(path.as_ptr(), pointers(&args).as_ptr(), pointers(&environment).as_ptr()) };
+    io::Error::last_os_error()
+}
+
+/// Whether a program that is executed has the descriptor, too.
+fn inherit(number: RawFd, inherit: bool) {
+    // SAFETY: no memory is involved; where the number is not open, it is an error that changes nothing.
+    unsafe { libc::fcntl(number, libc::F_SETFD, if inherit { 0 } else { libc::FD_CLOEXEC }) };
+}
+
+/// No program that is executed later has what was handed over: that is this build's to say.
+pub(crate) fn keep_to_itself(ledger: &Ledger, former: Option<&OwnedFd>) {
+    let rows = ledger.numbers().filter(|number| ledger.is_handed_over(*number));
+    let arenas = ledger.seats().iter().filter(|seat| !seat.is_free()).map(|seat| seat.arena().as_raw_fd());
+    let own = [ledger.memfd()].into_iter().chain(former.map(AsRawFd::as_raw_fd));
+    rows.chain(arenas).chain(own).for_each(|number| inherit(number, false));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listeners_are_read_as_they_are_printed() {
+        let listeners = vec![("[::1]:80".parse().unwrap(), vec![3, 44]), ("0.0.0.0:1".parse().unwrap(), vec![5])];
+        let text = print(&listeners);
+        assert_eq!(text.split(';').map(parse).collect::<Option<Vec<_>>>(), Some(listeners));
+        assert!(["", "x", "1.2.3.4:5", "1.2.3.4:5=", "1.2.3.4:5=a"].into_iter().all(|text| parse(text).is_none()));
+    }
+}
