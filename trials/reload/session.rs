@@ -19,6 +19,12 @@ impl Session {
         self.count += 1;
     }
 
+    /// How many.
+    #[allow(dead_code)]
+    pub fn requests(&self) -> u64 {
+        self.count
+    }
+
     /// How many, as text.
     pub fn digits(&self) -> [u8; 8] {
         let mut digits = [b'0'; 8];

@@ -16,6 +16,12 @@ impl Session {
         Session { left: u64::MAX, count: 0 }
     }
 
+    /// So many requests were before.
+    #[allow(dead_code)]
+    pub const fn after(requests: u64) -> Session {
+        Session { left: u64::MAX - requests, count: requests }
+    }
+
     /// One more.
     pub fn count(&mut self) {
         self.count += 1;

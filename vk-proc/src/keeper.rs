@@ -235,6 +235,13 @@ impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
                 !former.is_free() && !matches!(former.phase(), Phase::Released | Phase::Draining)
             });
         }
+        // Those who died before they were done with are done with now.
+        for (number, seat) in self.ledger.seats().iter().enumerate() {
+            let is_over = matches!(seat.phase(), Phase::Released | Phase::Draining);
+            if is_over && seat.pid.load(Relaxed) == 0 && !seat.is_free() {
+                self.ledger.vacate(number);
+            }
+        }
         let settled = self.places.iter().all(|place| place.formers.is_empty());
         let hopeless = self.places.iter().any(|place| place.failures >= BUILD_FAILURES) || Instant::now() >= by;
         if settled {

@@ -218,7 +218,7 @@ impl<B: Backend> Worker<B> {
                 match migrated {
                     Ok(Ok(())) => true,
                     Ok(Err(refused)) => {
-                        tracing::info!(heap = id.index(), handler = new.name(), %refused, "stays with the old build");
+                        tracing::debug!(heap = id.index(), handler = new.name(), %refused, "stays with the old build");
                         false
                     }
                     Err(_) => {
