@@ -37,6 +37,7 @@ pub(crate) fn linger(io: &mut Io) -> io::Result<()> {
 pub fn refuse(io: &mut Io, request: &Request, status: u16) -> io::Result<()> {
     if request.sending.get() == Sending::NotBegun {
         request.closing.set(true);
+        request.said.clear();
         respond_status(io, request, status)?;
     }
     request.sending.set(Sending::Gone);

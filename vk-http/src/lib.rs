@@ -38,7 +38,7 @@
 //!   that lets the answer arrive; the handler learns of it as an error or as the end of requests;
 //! - each request has one answer, framed as it was announced: a handler that does otherwise gets an error,
 //!   and its connection is closed rather than out of step;
-//! - memory is bounded: the head by 16 KiB, a body taken whole by the limit given, a streamed one by the
+//! - memory is bounded: the head by 16 KiB (see [`Limits`]), a body taken whole by the limit given, a streamed one by the
 //!   rings it goes through.
 #![forbid(unsafe_code)]
 
@@ -56,11 +56,14 @@ mod limits;
 mod read;
 mod request;
 mod response;
+mod said;
 mod scan;
 mod status;
 
 pub use answer::{begin, end, respond, respond_status, write};
 pub use body::{forward_body, read_body, read_whole_body};
 pub use close::refuse;
-pub use read::read_request;
+pub use limits::Limits;
+pub use read::{read_request, read_request_within};
 pub use request::{Body, Request};
+pub use said::field;

@@ -1,14 +1,16 @@
 //! A request, as far as it has come, and how far its answer has.
 
-use crate::chunked::Chunked;
+use crate::chunked::{Chunked, Taken};
 use crate::head::{self, ENTRY, Framing, Head};
-use crate::limits::SKIP;
+use crate::limits::Limits;
 use crate::response::Sending;
+use crate::said::Said;
 use crate::status::Refused;
 use std::cell::Cell;
 use std::fmt;
 use std::ops::Deref;
-use vk_core::{HeapBytes, Plain};
+use std::time::Duration;
+use vk_core::{HeapBytes, Nanos, Plain};
 
 /// How far the body is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Plain)]
@@ -25,14 +27,23 @@ pub(crate) enum Reading {
 /// [read whole](crate::read_whole_body) beside it in the micro-heap, until the next request is read.
 #[derive(Plain)]
 pub struct Request {
-    /// The head's bytes, then its index, then perhaps more.
+    /// The head's bytes, then its index, then trailers, then perhaps more.
     pub(crate) bytes: HeapBytes,
+    /// Bytes of trailers.
+    pub(crate) trailers: u16,
     pub(crate) head: Head,
     pub(crate) reading: Reading,
+    /// How long the body may still be waited for.
+    patience: Nanos,
     /// The body, once it was [read whole](crate::read_whole_body).
     pub body: Body,
+    /// What the client may take of the server for this request. What a handler changes here holds for the rest of
+    /// the request: how its body is read.
+    pub limits: Limits,
     /// Whether the client still waits for `100 Continue`.
     pub(crate) expects: Cell<bool>,
+    /// Fields of the answer.
+    pub(crate) said: Said,
     /// How far the answer is sent.
     pub(crate) sending: Cell<Sending>,
     /// Whether the connection ends after the answer.
@@ -44,9 +55,13 @@ impl Request {
     pub const fn new() -> Request {
         Request {
             bytes: HeapBytes::EMPTY,
+            trailers: 0,
             head: Head::NONE,
             reading: Reading::Length(0),
+            patience: Nanos::MAX,
             body: Body::NONE,
+            limits: Limits::DEFAULT,
+            said: Said::NOTHING,
             expects: Cell::new(false),
             sending: Cell::new(Sending::Ended),
             closing: Cell::new(false),
@@ -98,6 +113,17 @@ impl Request {
         })
     }
 
+    /// Each trailer field's name and value, once the body is read: what a chunked body has behind it (RFC 9112, 7.1.2).
+    /// None of them says anything about the message.
+    pub fn trailers(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        let begin = self.index_end();
+        let text = self.bytes.get(begin..begin + usize::from(self.trailers)).unwrap_or_default();
+        text.split(|byte| *byte == b'\n').filter_map(|line| {
+            let (name, value) = line.split_at_checked(memchr::memchr(b':', line)?)?;
+            Some((str::from_utf8(name).ok()?, value[1..].trim_ascii()))
+        })
+    }
+
     /// Bytes of the body that are to come; None if only their end will tell.
     pub fn body_length(&self) -> Option<u64> {
         match self.reading {
@@ -112,10 +138,16 @@ impl Request {
         str::from_utf8(part).unwrap_or_default()
     }
 
-    /// Forgets the former request, but for the place of its head. Its body is freed already.
-    pub(crate) fn reset(&mut self) {
+    /// Where the head's index ends and the trailers begin.
+    pub(crate) fn index_end(&self) -> usize {
+        usize::from(self.head.length) + ENTRY * usize::from(self.head.fields)
+    }
+
+    /// Forgets the former request, but for the place of its head. Its body and its answer's fields are freed already.
+    pub(crate) fn reset(&mut self, limits: &Limits) {
         let bytes = std::mem::take(&mut self.bytes);
-        *self = Request { bytes, sending: Cell::new(Sending::NotBegun), ..Request::new() };
+        let sending = Cell::new(Sending::NotBegun);
+        *self = Request { bytes, sending, limits: *limits, ..Request::new() };
     }
 
     /// Parses the `length` bytes of the head; the next `index` bytes become its index.
@@ -140,15 +172,25 @@ impl Request {
 
     /// Whether it is worth while to read what is left of the body, only to keep the connection.
     pub(crate) fn is_skippable(&self) -> bool {
-        self.body_length().is_none_or(|left| left <= SKIP)
+        self.body_length().is_none_or(|left| left <= u64::from(self.limits.skip))
     }
 
-    /// Takes the framing at the beginning of the received bytes; returns how many bytes it has.
-    pub(crate) fn unframe(&mut self, bytes: &[u8]) -> Result<usize, Refused> {
+    /// Takes the framing at the beginning of the received bytes.
+    pub(crate) fn unframe(&mut self, bytes: &[u8]) -> Result<Taken, Refused> {
         match &mut self.reading {
-            Reading::Length(_) => Ok(0),
-            Reading::Chunked(body) => body.advance(bytes),
+            Reading::Length(_) => Ok(Taken::default()),
+            Reading::Chunked(body) => body.advance(bytes, &self.limits),
         }
+    }
+
+    /// How long the next piece of the body may be waited for.
+    pub(crate) fn patience(&self) -> Duration {
+        Duration::from_nanos(self.patience).min(self.limits.body_time())
+    }
+
+    /// A piece of the body was waited for so long.
+    pub(crate) fn waited(&mut self, time: Nanos) {
+        self.patience = (self.patience().as_nanos() as Nanos).saturating_sub(time);
     }
 
     /// Bytes of the body that come before any framing, or before its end.
@@ -161,6 +203,7 @@ impl Request {
 
     /// `count` bytes of the body were taken.
     pub(crate) fn took(&mut self, count: u64) {
+        self.patience = self.patience.saturating_add(self.limits.earned(count).as_nanos() as Nanos);
         match &mut self.reading {
             Reading::Length(left) => *left -= count,
             Reading::Chunked(body) => body.took(count),
@@ -201,4 +244,4 @@ impl fmt::Debug for Request {
 }
 
 // A handler's frame shares a page of 4 KiB with two rings of 1 KiB and the task's record.
-const _: () = assert!(size_of::<Request>() <= 128);
+const _: () = assert!(size_of::<Request>() <= 192);
