@@ -33,6 +33,8 @@ pub struct Request {
     pub(crate) trailers: u16,
     pub(crate) head: Head,
     pub(crate) reading: Reading,
+    /// Parameters of the path: the hash of the name, and where the value is.
+    pub(crate) parameters: [(u32, u16, u16); PARAMETERS],
     /// How long the body may still be waited for.
     patience: Nanos,
     /// The body, once it was [read whole](crate::read_whole_body).
@@ -56,6 +58,7 @@ impl Request {
         Request {
             bytes: HeapBytes::EMPTY,
             trailers: 0,
+            parameters: [(0, 0, 0); PARAMETERS],
             head: Head::NONE,
             reading: Reading::Length(0),
             patience: Nanos::MAX,
@@ -90,6 +93,14 @@ impl Request {
     pub fn query(&self) -> Option<&str> {
         let after = self.text(self.head.path.1, self.head.target);
         after.strip_prefix('?')
+    }
+
+    /// A parameter of the path, `id` of `/user/{id}`, as it was sent: `%20` is not decoded. None if
+    /// the [pattern](crate::routes) has none of this name.
+    pub fn param(&self, name: &str) -> Option<&str> {
+        let name = hash(name);
+        let (_, from, to) = self.parameters.iter().find(|parameter| parameter.0 == name && parameter.2 > 0)?;
+        Some(self.text(*from, *to))
     }
 
     /// The `y` of the request's version `HTTP/1.y`.
@@ -209,6 +220,14 @@ impl Request {
             Reading::Chunked(body) => body.took(count),
         }
     }
+}
+
+/// Parameters of a path.
+pub(crate) const PARAMETERS: usize = 4;
+
+/// The FNV-1a hash of a parameter's name: names are in the program's text, where no frame may point to.
+pub(crate) fn hash(name: &str) -> u32 {
+    name.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
 /// A request's body in memory: nothing until it was [read whole](crate::read_whole_body), then its bytes,
