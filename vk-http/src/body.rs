@@ -76,6 +76,7 @@ pub fn forward_body(io: &mut Io, request: &mut Request) -> io::Result<()> {
             _ if there == 0 => return Ok(()),
             Sending::NoBody => io.skip(there)?,
             Sending::Chunked => {
+                request.counts(there);
                 write!(io, "{there:x}\r\n")?;
                 io.forward(there)?;
                 io.write_all(b"\r\n")?;

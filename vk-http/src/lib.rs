@@ -44,6 +44,7 @@
 
 extern crate vk_core as vk;
 
+mod accepts;
 mod answer;
 mod body;
 mod bytes;
@@ -53,11 +54,14 @@ mod date;
 mod head;
 mod host;
 mod limits;
+mod made;
+mod protocol;
 mod read;
 mod request;
 mod routes;
 mod response;
 mod said;
+mod scratch;
 mod scan;
 mod status;
 mod text;
@@ -66,8 +70,10 @@ pub use answer::{begin, end, respond, respond_status, write};
 pub use body::{forward_body, read_body, read_whole_body};
 pub use close::refuse;
 pub use limits::Limits;
+pub use made::{json, print, respond_compressed, to_json};
 pub use read::{read_request, read_request_within};
 pub use request::{Body, Request};
 pub use routes::{Route, Routes, Row, dismiss, not_found};
 pub use said::field;
 pub use text::Text;
+pub use protocol::upgrade;

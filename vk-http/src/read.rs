@@ -9,7 +9,7 @@ use crate::scan::Scan;
 use crate::status::{Failure, Refused};
 use std::io::{self, ErrorKind};
 use std::time::Duration;
-use vk_core::{HeapBytes, Io};
+use vk_core::{HeapBytes, Io, time};
 
 /// Reads the next request of a connection, as far as the end of its head. False when there is none any more:
 /// the client has gone or was idle for too long, the connection was to end after the last answer, or what
@@ -90,6 +90,7 @@ fn receive(io: &mut Io, request: &mut Request, limits: &Limits) -> Result<bool, 
         request.sending.set(Sending::Gone);
         return Ok(false);
     }
+    request.began = time::now();
     io.deadline(Duration::from_secs(limits.head_secs as u64))?;
     let mut scan: Scan = Scan::default();
     loop {

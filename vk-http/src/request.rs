@@ -48,6 +48,11 @@ pub struct Request {
     pub(crate) said: Said,
     /// How far the answer is sent.
     pub(crate) sending: Cell<Sending>,
+    /// The answer's status, and how many bytes of its body are sent.
+    pub(crate) status: Cell<u16>,
+    pub(crate) sent: Cell<u64>,
+    /// When it came.
+    pub(crate) began: Nanos,
     /// Whether the connection ends after the answer.
     pub(crate) closing: Cell<bool>,
 }
@@ -67,6 +72,9 @@ impl Request {
             said: Said::NOTHING,
             expects: Cell::new(false),
             sending: Cell::new(Sending::Ended),
+            status: Cell::new(0),
+            sent: Cell::new(0),
+            began: 0,
             closing: Cell::new(false),
         }
     }
@@ -263,4 +271,4 @@ impl fmt::Debug for Request {
 }
 
 // A handler's frame shares a page of 4 KiB with two rings of 1 KiB and the task's record.
-const _: () = assert!(size_of::<Request>() <= 192);
+const _: () = assert!(size_of::<Request>() <= 256);

@@ -43,6 +43,7 @@ impl Request {
         if !is_value(content_type) {
             return mistake("a field's value has no line breaks or other control characters");
         }
+        self.status.set(status);
         self.sending.set(match length {
             _ if self.head.is_head || is_bodiless(status) => Sending::NoBody,
             Some(length) => Sending::Length(length),

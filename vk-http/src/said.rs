@@ -5,6 +5,7 @@ use crate::bytes::TOKEN;
 use crate::limits::SAID;
 use crate::response::Sending;
 use std::cell::Cell;
+use std::fmt;
 use std::io;
 use vk_core::{HeapBytes, Io, Plain};
 
@@ -139,6 +140,12 @@ impl Said {
         let looked = look(str::from_utf8(&place[..self.length.get()]).unwrap_or_default());
         self.place.set(place);
         looked
+    }
+}
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.with(|said| f.write_str(said))
     }
 }
 
