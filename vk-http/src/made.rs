@@ -6,7 +6,7 @@ use crate::scratch::{fill, keep};
 use crate::{Request, accepts};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use serde::Serialize;
+use erased_serde::Serialize;
 use std::fmt;
 use std::io::{self, Write};
 use vk_core::{HeapBytes, Io};
@@ -39,7 +39,7 @@ use vk_core::{HeapBytes, Io};
 /// `InvalidInput` if the value can't be JSON (a map whose keys aren't text); `OutOfMemory` if the micro-heap is full;
 /// those of [`respond`].
 #[vk::coroutine]
-pub fn json<T: Serialize>(io: &mut Io, request: &Request, status: u16, value: &T) -> io::Result<()> {
+pub fn json(io: &mut Io, request: &Request, status: u16, value: &dyn Serialize) -> io::Result<()> {
     fill(|scratch| Ok(serde_json::to_writer(scratch, value)?))?;
     let mut body: HeapBytes = keep(io)?;
     respond(io, request, status, "application/json", &body)?;
@@ -66,7 +66,7 @@ pub fn json<T: Serialize>(io: &mut Io, request: &Request, status: u16, value: &T
 ///
 /// # Errors
 /// `WriteZero` if there is no room; `InvalidInput` if the value can't be JSON.
-pub fn to_json<T: Serialize>(value: &T, to: &mut [u8]) -> io::Result<usize> {
+pub fn to_json(value: &dyn Serialize, to: &mut [u8]) -> io::Result<usize> {
     let mut cursor = io::Cursor::new(to);
     serde_json::to_writer(&mut cursor, value)?;
     Ok(cursor.position() as usize)
