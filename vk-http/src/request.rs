@@ -103,7 +103,7 @@ impl Request {
         after.strip_prefix('?')
     }
 
-    /// A parameter of the path, `id` of `/user/{id}`, as it was sent: `%20` is not decoded. None if
+    /// A parameter of the path, `id` of `/user/{id}`, as it was sent: `%20` is not [decoded](crate::decode). None if
     /// the [pattern](crate::routes) has none of this name.
     pub fn param(&self, name: &str) -> Option<&str> {
         let name = hash(name);

@@ -29,6 +29,12 @@ use vk_core::{HeapBytes, Io, Plain};
 /// `Date`, `Keep-Alive`, `Trailer`, `Transfer-Encoding`, `Upgrade`. `OutOfMemory` if the micro-heap is full.
 #[vk::coroutine]
 pub fn field(io: &mut Io, request: &Request, name: &str, value: &str) -> io::Result<()> {
+    field_of(io, request, name, &[value])
+}
+
+/// As [`field`], with the value in pieces.
+#[vk::coroutine]
+pub(crate) fn field_of(io: &mut Io, request: &Request, name: &str, value: &[&str]) -> io::Result<()> {
     let length: usize = request.may_say(name, value)?;
     if length > request.said.room.get() {
         let room: usize = length.max(2 * request.said.room.get()).max(FIRST);
@@ -57,7 +63,7 @@ const OWN: [&str; 8] = [
 
 impl Request {
     /// Whether the answer may have this field; returns the bytes of all fields with it.
-    fn may_say(&self, name: &str, value: &str) -> io::Result<usize> {
+    fn may_say(&self, name: &str, value: &[&str]) -> io::Result<usize> {
         let mistake = |text: &'static str| Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         if self.sending.get() != Sending::NotBegun {
             return mistake("a field of the response is said before it begins");
@@ -65,13 +71,13 @@ impl Request {
         if name.is_empty() || !TOKEN.has_all(name.as_bytes()) {
             return mistake("a field's name is a token");
         }
-        if !is_value(value) {
+        if !value.iter().all(|piece| is_value(piece)) {
             return mistake("a field's value has no line breaks or other control characters");
         }
         if OWN.iter().any(|own| name.eq_ignore_ascii_case(own)) {
             return mistake("how a response is framed, and when it was made, is said by the server");
         }
-        let length = self.said.length.get() + name.len() + value.len() + "\r\n: ".len();
+        let length = self.said.length.get() + name.len() + value.iter().map(|piece| piece.len()).sum::<usize>() + "\r\n: ".len();
         if length > SAID {
             return mistake("the fields of a response have at most 8 KiB");
         }
@@ -102,10 +108,10 @@ impl Said {
     }
 
     /// Adds a field, for which there is room.
-    fn add(&self, name: &str, value: &str) {
+    fn add(&self, name: &str, value: &[&str]) {
         let mut place = self.place.take();
         let mut end = self.length.get();
-        for piece in ["\r\n", name, ": ", value] {
+        for piece in ["\r\n", name, ": "].iter().chain(value) {
             place[end..end + piece.len()].copy_from_slice(piece.as_bytes());
             end += piece.len();
         }
