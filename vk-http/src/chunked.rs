@@ -95,11 +95,7 @@ impl Chunked {
     }
 
     /// Takes the framing at the beginning of `bytes`, up to data or the body's end; returns how much that is.
-    pub(crate) fn advance(
-        &mut self,
-        bytes: &[u8],
-        limits: &Limits,
-    ) -> Result<Taken, Refused> {
+    pub(crate) fn advance(&mut self, bytes: &[u8], limits: &Limits) -> Result<Taken, Refused> {
         let mut taken = Taken { framing: bytes.len(), ..Taken::default() };
         for (at, byte) in bytes.iter().enumerate() {
             if matches!(self.part, Part::Data | Part::End) {

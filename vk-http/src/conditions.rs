@@ -47,7 +47,9 @@ impl Request {
         let Some(range) = self.get("range").filter(|_| self.method() == "GET") else { return Asked::Whole };
         let same = match self.get("if-range") {
             None => true,
-            Some(validator) if validator.starts_with(['"', 'W']) => validator == tag && !tag.starts_with("W/"),
+            Some(validator) if validator.starts_with(['"', 'W']) => {
+                validator == tag && !tag.starts_with("W/")
+            }
             // A second may have seen two changes (RFC 9110, 8.8.2.2).
             Some(then) => second(then) == Some(modified) && modified + 1 < date::now(),
         };

@@ -185,7 +185,7 @@ fn look(root: &str, path: &str) -> Found {
                         device: stat.st_dev,
                         inode: stat.st_ino,
                         size: stat.st_size as u64,
-                        modified: seconds.saturating_mul(1_000_000_000).saturating_add(stat.st_mtime_nsec as u64),
+                        modified: seconds.saturating_mul(1_000_000_000).saturating_add(stat.st_mtime_nsec),
                     };
                     Found::File(file.into(), facts)
                 }
@@ -201,9 +201,10 @@ fn look(root: &str, path: &str) -> Found {
 }
 
 fn open_below(root: &str, name: &[u8]) -> Result<OwnedFd, Errno> {
-    let root = open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).inspect_err(|error| {
-        tracing::error!("the directory {root} of files to be served: {error}");
-    });
+    let root =
+        open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).inspect_err(|error| {
+            tracing::error!("the directory {root} of files to be served: {error}");
+        });
     // Without `NONBLOCK` a named pipe would hold the worker up.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let within = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;

@@ -1,12 +1,12 @@
 //! Requests, one after the other.
 
-use crate::{Limits, Request};
 use crate::body::skip_body;
 use crate::close::{linger, refuse};
 use crate::head::ENTRY;
 use crate::response::Sending;
 use crate::scan::Scan;
 use crate::status::{Failure, Refused};
+use crate::{Limits, Request};
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 use vk_core::{HeapBytes, Io, time};
@@ -95,6 +95,11 @@ fn receive(io: &mut Io, request: &mut Request, limits: &Limits) -> Result<bool, 
     let mut scan: Scan = Scan::default();
     loop {
         let there: usize = io.fill(scan.seen + 1)?;
+        if there == scan.seen && scan.start == there {
+            // Blank lines, and then the end.
+            request.sending.set(Sending::Gone);
+            return Ok(false);
+        }
         if there == scan.seen {
             return Err(Failure::Refused(Refused(400)));
         }

@@ -69,7 +69,7 @@ impl Request {
             patience: Nanos::MAX,
             body: Body::NONE,
             limits: Limits::DEFAULT,
-            said: Said::NOTHING,
+            said: Said::new(),
             expects: Cell::new(false),
             sending: Cell::new(Sending::Ended),
             status: Cell::new(0),
@@ -107,7 +107,8 @@ impl Request {
     /// the [pattern](crate::routes) has none of this name.
     pub fn param(&self, name: &str) -> Option<&str> {
         let name = hash(name);
-        let (_, from, to) = self.parameters.iter().find(|parameter| parameter.0 == name && parameter.2 > 0)?;
+        let (_, from, to) =
+            self.parameters.iter().find(|parameter| parameter.0 == name && parameter.2 > 0)?;
         Some(self.text(*from, *to))
     }
 

@@ -8,11 +8,11 @@
 //!
 //! The router is made once in a process, at its first request. A call of a handler is an ordinary one.
 
+use crate::Request;
 use crate::answer::respond_status;
+use crate::request::{PARAMETERS, hash};
 use crate::said::field;
 use crate::text::Text;
-use crate::Request;
-use crate::request::{PARAMETERS, hash};
 use matchit::Router;
 use std::fmt::Write;
 use std::io;
@@ -96,7 +96,8 @@ impl Routes {
         let Ok(found) = self.router.at(request.path()) else {
             return if request.path() == "*" { Route::Dismissed } else { Route::Nowhere };
         };
-        let row = |method: &str| found.value.methods.iter().find(|known| known.0 == method).map(|known| known.1);
+        let row =
+            |method: &str| found.value.methods.iter().find(|known| known.0 == method).map(|known| known.1);
         let method = request.method();
         let Some(row) = row(method).or_else(|| (method == "HEAD").then(|| row("GET"))?) else {
             return Route::Dismissed;

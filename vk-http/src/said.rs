@@ -77,7 +77,10 @@ impl Request {
         if OWN.iter().any(|own| name.eq_ignore_ascii_case(own)) {
             return mistake("how a response is framed, and when it was made, is said by the server");
         }
-        let length = self.said.length.get() + name.len() + value.iter().map(|piece| piece.len()).sum::<usize>() + "\r\n: ".len();
+        let length = self.said.length.get()
+            + name.len()
+            + value.iter().map(|piece| piece.len()).sum::<usize>()
+            + "\r\n: ".len();
         if length > SAID {
             return mistake("the fields of a response have at most 8 KiB");
         }
@@ -95,8 +98,10 @@ pub(crate) struct Said {
 }
 
 impl Said {
-    pub(crate) const NOTHING: Said =
-        Said { place: Cell::new(HeapBytes::EMPTY), room: Cell::new(0), length: Cell::new(0) };
+    /// No fields.
+    pub(crate) const fn new() -> Said {
+        Said { place: Cell::new(HeapBytes::EMPTY), room: Cell::new(0), length: Cell::new(0) }
+    }
 
     /// Moves the fields to a larger place, and leaves the former one.
     fn rehouse(&self, larger: &mut HeapBytes) {
