@@ -26,11 +26,14 @@
 //! The way of a request:
 //!
 //! ```text
-//!  read_request ── head ──► Request ──► your handler ──► respond, or begin · write · … · end
-//!    ▲   │ scan, parse        │ body: read_body, read_whole_body, forward_body
+//!  read_request ── head ──► Request ──► your handler ──► field · … · respond, or begin · write · … · end
+//!    ▲   │ scan, parse        │ routes!   │ body: read_body, read_whole_body, forward_body
 //!    │   └─ refused: answered, lingered, closed
 //!    └── what the handler left of the body is skipped; the connection goes on, or ends in order
 //! ```
+//!
+//! More than a few paths are a table, [`routes!`]. Between head and answer are values, [`json`](struct@json), [`file`](struct@file), conditions
+//! ([`Request::condition`]) and other protocols ([`upgrade`](struct@upgrade)).
 //!
 //! What holds, whatever the peer sends and the handler does:
 //! - a request that could be read in two ways is refused, never guessed at (RFC 9112, RFC 9110);
@@ -79,6 +82,8 @@ pub use made::{json, print, respond_compressed, to_json};
 pub use protocol::upgrade;
 pub use read::{read_request, read_request_within};
 pub use request::{Body, Request};
-pub use routes::{Route, Routes, Row, dismiss, not_found};
+pub use routes::not_found;
+#[doc(hidden)]
+pub use routes::{Route, Routes, Row, dismiss};
 pub use said::field;
 pub use text::Text;

@@ -97,6 +97,16 @@ impl Request {
         }
     }
 
+    /// The host that is asked for, with its port if one is named: that of the target where it has one, else of the
+    /// field `Host` (RFC 9112, 3.2.2). "" from a client that names none.
+    pub fn host(&self) -> &str {
+        let authority = self.text(self.head.method + 1, self.head.path.0);
+        match authority.split_once("://") {
+            Some((_, authority)) => authority,
+            None => self.get("host").unwrap_or(""),
+        }
+    }
+
     /// What follows the target's `?`, not decoded. None without a `?`.
     pub fn query(&self) -> Option<&str> {
         let after = self.text(self.head.path.1, self.head.target);

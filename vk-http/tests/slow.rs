@@ -83,7 +83,7 @@ fn who_sends_fast_enough_is_not() {
 }
 
 static ROOT: LazyLock<String> = LazyLock::new(|| {
-    let root = std::env::temp_dir().join(format!("vk-http-slow-{}", std::process::id()));
+    let root = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("vk-http-slow");
     std::fs::create_dir_all(&root).unwrap();
     root.to_str().unwrap().to_owned()
 });
