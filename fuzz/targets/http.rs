@@ -45,7 +45,7 @@ fn answer(input: &[u8], piece: usize) -> Vec<u8> {
     worker.start_on(Entry::handler::<serve>(), stream, stream).unwrap();
     let (input, mut sent) = (input.to_vec(), 0);
     let answers = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
-    let heard = answers.clone();
+    let (heard, last) = (answers.clone(), peer.clone());
     sim.drive(move |_| {
         heard.borrow_mut().extend(peer.recv());
         if sent < input.len() {
@@ -62,6 +62,7 @@ fn answer(input: &[u8], piece: usize) -> Vec<u8> {
     worker.run().expect("the worker goes on until the connection is done");
     assert_eq!(worker.stats().panics, 0);
     worker.check_conservation().unwrap();
+    answers.borrow_mut().extend(last.recv());
     let answers = String::from_utf8_lossy(&answers.borrow()).into_owned();
     // The second may have changed in between.
     answers.lines().filter(|line| !line.starts_with("Date: ")).collect::<Vec<_>>().join("\n").into_bytes()
