@@ -296,7 +296,10 @@ fn filtered(io: &mut Io) -> io::Result<()> {
 }
 
 fn in_brackets(data: &[u8]) -> Vec<u8> {
-    data.to_ascii_uppercase().split_inclusive(|byte| *byte == b'\n').flat_map(|line| [b"<", line].concat()).collect()
+    data.to_ascii_uppercase()
+        .split_inclusive(|byte| *byte == b'\n')
+        .flat_map(|line| [b"<", line].concat())
+        .collect()
 }
 
 #[test]

@@ -8,16 +8,16 @@ use vk_core::Entry;
 use vk_core::rt::Coroutine;
 use vk_heap::{Arena, Config, Guard};
 use vk_poll::{Faults, Sim};
-use vk_proc::board::Board;
+use vk_proc::ledger::Ledger;
 use vk_proc::{Settings, Worker};
 
 /// What `C` answers to `input`, which comes cut at `cuts` and then ends; without dates.
 pub fn answers<C: Coroutine<Args = (), Output = io::Result<()>>>(input: &[u8], cuts: &[usize]) -> Vec<u8> {
-    static BOARD: OnceLock<Board> = OnceLock::new();
-    let board = BOARD.get_or_init(|| Board::new(1).unwrap());
+    static LEDGER: OnceLock<Ledger> = OnceLock::new();
+    let ledger = LEDGER.get_or_init(|| Ledger::new(1).unwrap());
     let sim = Sim::new(1, Faults::NONE);
     let config = Config { heaps: 1, heap_size: 4096, pool_blocks: 64, guard: Guard::Off };
-    let settings = Settings { max_procs: 1, board: (board, 0) };
+    let settings = Settings { max_procs: 1, ledger, worker: 0 };
     let mut worker = Worker::new(Arena::new(&config).unwrap(), sim.clone(), None, settings).unwrap();
     let (stream, peer) = sim.stream();
     worker.start_on(Entry::handler::<C>(), stream, stream).unwrap();
