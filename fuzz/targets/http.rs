@@ -11,7 +11,7 @@ use vk_core::{Entry, Io};
 use vk_heap::{Arena, Config, Guard};
 use vk_http::{self as http, Request};
 use vk_poll::{Faults, Sim};
-use vk_proc::board::Board;
+use vk_proc::ledger::Ledger;
 use vk_proc::{Settings, Worker};
 
 /// Answers with the body: streamed for `/echo` if its length is known (chunks would be cut as they come),
@@ -35,17 +35,17 @@ fn serve(io: &mut Io) -> io::Result<()> {
 
 /// What the server answers to `input`, which comes in pieces of `piece` bytes.
 fn answer(input: &[u8], piece: usize) -> Vec<u8> {
-    static BOARD: OnceLock<Board> = OnceLock::new();
-    let board = BOARD.get_or_init(|| Board::new(1).unwrap());
+    static LEDGER: OnceLock<Ledger> = OnceLock::new();
+    let ledger = LEDGER.get_or_init(|| Ledger::new(1).unwrap());
     let sim = Sim::new(1, Faults::NONE);
     let config = Config { heaps: 1, heap_size: 4096, pool_blocks: 64, guard: Guard::Off };
-    let settings = Settings { max_procs: 1, board: (board, 0) };
+    let settings = Settings { max_procs: 1, ledger, worker: 0 };
     let mut worker = Worker::new(Arena::new(&config).unwrap(), sim.clone(), None, settings).unwrap();
     let (stream, peer) = sim.stream();
     worker.start_on(Entry::handler::<serve>(), stream, stream).unwrap();
     let (input, mut sent) = (input.to_vec(), 0);
     let answers = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
-    let heard = answers.clone();
+    let (heard, last) = (answers.clone(), peer.clone());
     sim.drive(move |_| {
         heard.borrow_mut().extend(peer.recv());
         if sent < input.len() {
@@ -62,6 +62,7 @@ fn answer(input: &[u8], piece: usize) -> Vec<u8> {
     worker.run().expect("the worker goes on until the connection is done");
     assert_eq!(worker.stats().panics, 0);
     worker.check_conservation().unwrap();
+    answers.borrow_mut().extend(last.recv());
     let answers = String::from_utf8_lossy(&answers.borrow()).into_owned();
     // The second may have changed in between.
     answers.lines().filter(|line| !line.starts_with("Date: ")).collect::<Vec<_>>().join("\n").into_bytes()

@@ -4,7 +4,7 @@ use crate::response::{ResponseHead, Sending};
 use crate::status::page;
 use crate::{Request, date};
 use std::io;
-use vk_core::{Io, Line};
+use vk_core::{Io, Line, time};
 
 /// Answers a request with a status, a content type ("" for none) and a whole body.
 ///
@@ -68,6 +68,7 @@ pub fn write(io: &mut Io, request: &Request, piece: &[u8]) -> io::Result<()> {
         Sending::NoBody => {}
         Sending::Chunked if piece.is_empty() => {}
         Sending::Chunked => {
+            request.counts(piece.len() as u64);
             write!(io, "{:x}\r\n", piece.len())?;
             io.write_all(piece)?;
             io.write_all(b"\r\n")?;
@@ -89,7 +90,7 @@ pub fn end(io: &mut Io, request: &Request) -> io::Result<()> {
     if request.sending.get() == Sending::Chunked {
         io.write_all(b"0\r\n\r\n")?;
     }
-    request.sent()
+    request.ended()
 }
 
 impl Request {
@@ -104,6 +105,7 @@ impl Request {
 
     /// Notes that `count` bytes of the body are about to be sent, without chunks.
     pub(crate) fn sends(&self, count: u64) -> io::Result<()> {
+        self.counts(count);
         match self.sending.get() {
             Sending::Length(left) => match left.checked_sub(count) {
                 Some(left) => self.sending.set(Sending::Length(left)),
@@ -115,11 +117,16 @@ impl Request {
         Ok(())
     }
 
+    pub(crate) fn counts(&self, count: u64) {
+        self.sent.set(self.sent.get() + count);
+    }
+
     /// Notes that the response is ended.
-    fn sent(&self) -> io::Result<()> {
+    fn ended(&self) -> io::Result<()> {
         match self.sending.get() {
             Sending::Length(0) | Sending::Chunked | Sending::UntilClose | Sending::NoBody => {
                 self.sending.set(Sending::Ended);
+                self.log();
                 Ok(())
             }
             Sending::Length(_) => mistake("the body of the response is shorter than was announced"),
@@ -127,6 +134,23 @@ impl Request {
                 mistake("no response is under way: `begin` one")
             }
         }
+    }
+}
+
+impl Request {
+    /// Writes a line of the access log: `GET /plaintext HTTP/1.1` with the status, the body's bytes, and the time since
+    /// the request's first byte. While nobody listens, this is one comparison.
+    pub(crate) fn log(&self) {
+        tracing::debug!(
+            target: "access",
+            status = self.status.get(),
+            bytes = self.sent.get(),
+            micros = time::now().saturating_sub(self.began) / 1000,
+            "{} {} HTTP/1.{}",
+            self.method(),
+            self.target(),
+            self.minor_version(),
+        );
     }
 }
 

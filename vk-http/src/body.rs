@@ -1,17 +1,18 @@
 //! The request's body: read in pieces, whole, or straight into the answer.
 
 use crate::Request;
+use crate::chunked::Taken;
 use crate::close::abort;
-use crate::limits::{BODY_TIME, SKIP};
 use crate::response::{CONTINUE, Sending};
 use crate::status::{Failure, Refused};
 use std::io;
-use vk_core::{HeapBytes, Io};
+use std::time::Duration;
+use vk_core::{HeapBytes, Io, Nanos, time};
 
 /// Reads what has come of the body, at least one byte; 0 at its end, or if `to` is empty.
 ///
 /// # Errors
-/// `InvalidData` if the body is malformed, ends early or stalls for 30 s: the client is answered already, if
+/// `InvalidData` if the body is malformed, ends early or stalls (see [`Limits`](crate::Limits)): the client is answered already, if
 /// no answer had begun, and the connection is over. Those of [`Io::read`].
 #[vk::coroutine]
 pub fn read_body(io: &mut Io, request: &mut Request, to: &mut [u8]) -> io::Result<usize> {
@@ -75,6 +76,7 @@ pub fn forward_body(io: &mut Io, request: &mut Request) -> io::Result<()> {
             _ if there == 0 => return Ok(()),
             Sending::NoBody => io.skip(there)?,
             Sending::Chunked => {
+                request.counts(there);
                 write!(io, "{there:x}\r\n")?;
                 io.forward(there)?;
                 io.write_all(b"\r\n")?;
@@ -91,7 +93,7 @@ pub fn forward_body(io: &mut Io, request: &mut Request) -> io::Result<()> {
 /// Skips what is left of the body, if that is little; false if it isn't.
 #[vk::coroutine]
 pub(crate) fn skip_body(io: &mut Io, request: &mut Request) -> io::Result<bool> {
-    let mut left: u64 = SKIP;
+    let mut left: u64 = request.limits.skip as u64;
     while !request.is_read() {
         let there: u64 = available(io, request)?;
         if there > left {
@@ -121,13 +123,30 @@ fn arrives(io: &mut Io, request: &mut Request) -> Result<u64, Failure> {
     if request.expects.replace(false) {
         io.write_all(CONTINUE.as_bytes())?;
     }
-    io.deadline(BODY_TIME)?;
     while !request.is_read() {
+        let patience: Duration = request.patience();
+        io.deadline(patience)?;
+        let began: Nanos = time::now();
         let there: usize = io.fill(1)?;
+        request.waited(time::now().saturating_sub(began));
         if there == 0 {
             return Err(Failure::Refused(Refused(400)));
         }
-        let framing: usize = request.unframe(io.buffered()?)?;
+        let taken: Taken = request.unframe(io.buffered()?)?;
+        let trailers: usize = taken.trailers;
+        if trailers > 0 {
+            let end: usize = request.index_end() + usize::from(request.trailers) + trailers;
+            if end > request.bytes.len() {
+                let mut place: HeapBytes = io.alloc(2 * end)?;
+                place[..end - trailers].copy_from_slice(&request.bytes[..end - trailers]);
+                std::mem::swap(&mut place, &mut request.bytes);
+                io.free(&mut place)?;
+            }
+            let from: usize = taken.trailers_at;
+            request.bytes[end - trailers..end].copy_from_slice(&io.buffered()?[from..from + trailers]);
+            request.trailers += trailers as u16;
+        }
+        let framing: usize = taken.framing;
         io.skip(framing as u64)?;
         let data: u64 = request.left().min((there - framing) as u64);
         if data > 0 {

@@ -6,7 +6,7 @@
 //! ```
 
 use crate::bytes::TOKEN;
-use crate::limits::{EXTENSIONS, TRAILERS};
+use crate::limits::Limits;
 use crate::status::Refused;
 use vk_core::Plain;
 
@@ -52,8 +52,19 @@ pub(crate) struct Chunked {
     part: Part,
     /// Bytes of extensions so far.
     extensions: u16,
-    /// Bytes of trailers so far.
+    /// Bytes of trailers so far, the blank line not among them.
     trailers: u16,
+}
+
+/// What was taken of the input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Plain)]
+pub(crate) struct Taken {
+    /// Bytes of framing.
+    pub(crate) framing: usize,
+    /// Bytes of them that are of trailer fields, in one piece.
+    pub(crate) trailers: usize,
+    /// Where this piece begins.
+    pub(crate) trailers_at: usize,
 }
 
 /// Digits of a size: as many as 64 bits have.
@@ -83,32 +94,39 @@ impl Chunked {
         }
     }
 
-    /// Takes the framing at the beginning of `bytes`, up to data or the body's end; returns how many bytes
-    /// it has.
-    pub(crate) fn advance(&mut self, bytes: &[u8]) -> Result<usize, Refused> {
+    /// Takes the framing at the beginning of `bytes`, up to data or the body's end; returns how much that is.
+    pub(crate) fn advance(&mut self, bytes: &[u8], limits: &Limits) -> Result<Taken, Refused> {
+        let mut taken = Taken { framing: bytes.len(), ..Taken::default() };
         for (at, byte) in bytes.iter().enumerate() {
             if matches!(self.part, Part::Data | Part::End) {
-                return Ok(at);
+                taken.framing = at;
+                break;
             }
-            self.part = self.next(*byte)?;
+            let before = self.trailers;
+            self.part = self.next(*byte, limits)?;
+            if self.trailers > before {
+                taken.trailers_at = if taken.trailers == 0 { at } else { taken.trailers_at };
+                taken.trailers += 1;
+            }
         }
-        Ok(bytes.len())
+        Ok(taken)
     }
 
-    fn next(&mut self, byte: u8) -> Result<Part, Refused> {
+    fn next(&mut self, byte: u8, limits: &Limits) -> Result<Part, Refused> {
         use Part::*;
         match self.part {
             Gap | NameBegin | Name | NameEnd | ValueBegin | Value | Quoted | Escaped | QuotedEnd => {
-                self.extensions += 1;
-                if self.extensions > EXTENSIONS {
+                if self.extensions >= limits.extensions {
                     return Err(Refused(400));
                 }
+                self.extensions += 1;
             }
+            Trailer if byte == b'\r' => {}
             Trailer | TrailerName | TrailerValue | TrailerFeed => {
-                self.trailers += 1;
-                if self.trailers > TRAILERS {
+                if self.trailers >= limits.trailers {
                     return Err(Refused(431));
                 }
+                self.trailers += 1;
             }
             _ => {}
         }
@@ -166,8 +184,8 @@ mod tests {
         let (mut body, mut data, mut at) = (Chunked::new(), Vec::new(), 0);
         for end in cuts.iter().copied().chain([bytes.len()]) {
             while at < end {
-                match body.advance(&bytes[at..end]) {
-                    Ok(framing) => at += framing,
+                match body.advance(&bytes[at..end], &Limits::DEFAULT) {
+                    Ok(taken) => at += taken.framing,
                     Err(refused) => return (data, Err(refused)),
                 }
                 let count = (end - at).min(body.left() as usize);
@@ -239,13 +257,13 @@ mod tests {
     #[test]
     fn limits() {
         let extension = |length: usize| outcome(&format!("0;{}\r\n\r\n", "a".repeat(length)));
-        let limit = usize::from(EXTENSIONS);
+        let limit = usize::from(Limits::DEFAULT.extensions);
         assert_eq!(extension(limit - 1), Ok(Some(0)));
         assert_eq!(extension(limit), Err(Refused(400)));
         let trailer = |length: usize| outcome(&format!("0\r\na:{}\r\n\r\n", "b".repeat(length)));
-        let limit = usize::from(TRAILERS);
-        assert_eq!(trailer(limit - 5), Ok(Some(0)));
-        assert_eq!(trailer(limit - 4), Err(Refused(431)));
+        let limit = usize::from(Limits::DEFAULT.trailers);
+        assert_eq!(trailer(limit - 4), Ok(Some(0)));
+        assert_eq!(trailer(limit - 3), Err(Refused(431)));
     }
 
     proptest! {

@@ -29,7 +29,23 @@ pub(crate) fn linger(io: &mut Io) -> io::Result<()> {
 
 /// Refuses a request and ends the connection: answers with `status`, if no answer has begun.
 ///
-/// The next [`read_request`](crate::read_request) finds no request.
+/// The next [`read_request`](crate::read_request) finds no request. So a handler's error becomes a 500:
+///
+/// ```
+/// # use vk::prelude::*;
+/// # use vk_http::{self as http, Request};
+/// # #[vk::coroutine] fn api(io: &mut Io, request: &mut Request) -> io::Result<()> { http::respond_status(io, request, 200) }
+/// #[vk::coroutine]
+/// fn serve(io: &mut Io) -> io::Result<()> {
+///     let mut request: Request = Request::new();
+///     while http::read_request(io, &mut request)? {
+///         if let Err(_) = api(io, &mut request) {
+///             http::refuse(io, &request, 500)?;
+///         }
+///     }
+///     Ok(())
+/// }
+/// ```
 ///
 /// # Errors
 /// Those of [`Io::write_all`].
@@ -37,6 +53,7 @@ pub(crate) fn linger(io: &mut Io) -> io::Result<()> {
 pub fn refuse(io: &mut Io, request: &Request, status: u16) -> io::Result<()> {
     if request.sending.get() == Sending::NotBegun {
         request.closing.set(true);
+        request.said.clear();
         respond_status(io, request, status)?;
     }
     request.sending.set(Sending::Gone);

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::io::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use vk_core::{Nanos, time};
+use vk_core::{Line, Nanos, time};
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT`
 pub(crate) type Text = [u8; 29];
@@ -27,6 +27,13 @@ pub(crate) fn now() -> u64 {
     let left = 1_000_000_000 - Nanos::from(since.subsec_nanos());
     PRESENT.set((since.as_secs(), now + left));
     since.as_secs()
+}
+
+/// The text of the present second, as plain data.
+pub(crate) fn line() -> Line<29> {
+    let mut line = Line::new();
+    line.extend(&text(now())).expect("it has room for 29 bytes");
+    line
 }
 
 /// The text of a second.

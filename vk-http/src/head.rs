@@ -10,7 +10,7 @@
 
 use crate::bytes::{TARGET, TOKEN};
 use crate::host;
-use crate::limits::FIELDS;
+use crate::limits::MOST_FIELDS;
 use crate::status::Refused;
 use httparse::{EMPTY_HEADER, Error, Header, Status};
 use vk_core::Plain;
@@ -48,6 +48,8 @@ pub(crate) struct Head {
     pub(crate) keep_alive: bool,
     /// Whether the client waits for `100 Continue` before it sends the body.
     pub(crate) expects: bool,
+    /// Whether the client offers to go on with another protocol.
+    pub(crate) upgrades: bool,
     /// The body.
     pub(crate) framing: Framing,
 }
@@ -64,6 +66,7 @@ impl Head {
         is_head: false,
         keep_alive: false,
         expects: false,
+        upgrades: false,
         framing: Framing::Length(0),
     };
 }
@@ -79,7 +82,8 @@ pub(crate) fn parse(bytes: &[u8], index: &mut [u8]) -> Result<Head, Refused> {
     // Most requests have few fields, and an array for many takes longer to prepare than to fill.
     match usize::from(head.fields) {
         0..=16 => parse_fields::<16>(&mut head, bytes, fields, index)?,
-        17..=FIELDS => parse_fields::<FIELDS>(&mut head, bytes, fields, index)?,
+        17..=100 => parse_fields::<100>(&mut head, bytes, fields, index)?,
+        101..=MOST_FIELDS => parse_fields::<MOST_FIELDS>(&mut head, bytes, fields, index)?,
         _ => return Err(Refused(431)),
     }
     Ok(head)
@@ -178,6 +182,7 @@ struct Facts {
     close: bool,
     keep_alive: bool,
     expects: bool,
+    upgrade: bool,
 }
 
 impl Facts {
@@ -202,6 +207,7 @@ impl Facts {
             for option in field.value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
                 self.close |= option.eq_ignore_ascii_case(b"close");
                 self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                self.upgrade |= option.eq_ignore_ascii_case(b"upgrade");
             }
         } else if is("expect") {
             if !field.value.eq_ignore_ascii_case(b"100-continue") {
@@ -224,6 +230,7 @@ impl Facts {
         }
         head.framing =
             if self.chunked { Framing::Chunked } else { Framing::Length(self.length.unwrap_or(0)) };
+        head.upgrades = self.upgrade && modern;
         head.keep_alive = !self.close && (modern || self.keep_alive);
         head.expects = self.expects && modern && head.framing != Framing::Length(0);
         Ok(())
@@ -242,13 +249,14 @@ fn content_length(value: &[u8]) -> Result<u64, Refused> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::Limits;
     use crate::scan::Scan;
     use proptest::prelude::*;
 
     /// Scans and parses; returns the head and each field.
     fn read(text: &str) -> Result<(Head, Vec<(String, String)>), Refused> {
         let mut scan = Scan::default();
-        assert!(scan.advance(text.as_bytes())?, "no end: {text:?}");
+        assert!(scan.advance(text.as_bytes(), &Limits::DEFAULT)?, "no end: {text:?}");
         let bytes = &text.as_bytes()[scan.start..scan.seen];
         let mut index = vec![0; (scan.lines - 1) * ENTRY];
         let head = parse(bytes, &mut index)?;
@@ -286,6 +294,7 @@ mod tests {
             is_head: false,
             keep_alive: true,
             expects: true,
+            upgrades: false,
             framing: Framing::Length(12),
         };
         assert_eq!(head, expected);
@@ -381,8 +390,8 @@ mod tests {
 
     #[test]
     fn a_hundred_fields() {
-        assert!(with(&"a: b\r\n".repeat(FIELDS - 1)).is_ok());
-        assert_eq!(with(&"a: b\r\n".repeat(FIELDS)), Err(Refused(431)));
+        assert!(with(&"a: b\r\n".repeat(99)).is_ok());
+        assert_eq!(with(&"a: b\r\n".repeat(100)), Err(Refused(431)));
     }
 
     proptest! {

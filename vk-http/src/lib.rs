@@ -26,11 +26,14 @@
 //! The way of a request:
 //!
 //! ```text
-//!  read_request ── head ──► Request ──► your handler ──► respond, or begin · write · … · end
-//!    ▲   │ scan, parse        │ body: read_body, read_whole_body, forward_body
+//!  read_request ── head ──► Request ──► your handler ──► field · … · respond, or begin · write · … · end
+//!    ▲   │ scan, parse        │ routes!   │ body: read_body, read_whole_body, forward_body
 //!    │   └─ refused: answered, lingered, closed
 //!    └── what the handler left of the body is skipped; the connection goes on, or ends in order
 //! ```
+//!
+//! More than a few paths are a table, [`routes!`]. Between head and answer are values, [`json`](struct@json), [`file`](struct@file), conditions
+//! ([`Request::condition`]) and other protocols ([`upgrade`](struct@upgrade)).
 //!
 //! What holds, whatever the peer sends and the handler does:
 //! - a request that could be read in two ways is refused, never guessed at (RFC 9112, RFC 9110);
@@ -38,29 +41,49 @@
 //!   that lets the answer arrive; the handler learns of it as an error or as the end of requests;
 //! - each request has one answer, framed as it was announced: a handler that does otherwise gets an error,
 //!   and its connection is closed rather than out of step;
-//! - memory is bounded: the head by 16 KiB, a body taken whole by the limit given, a streamed one by the
+//! - memory is bounded: the head by 16 KiB (see [`Limits`]), a body taken whole by the limit given, a streamed one by the
 //!   rings it goes through.
 #![forbid(unsafe_code)]
 
 extern crate vk_core as vk;
 
+mod accepts;
 mod answer;
 mod body;
 mod bytes;
 mod chunked;
 mod close;
+mod conditions;
 mod date;
+mod files;
+mod forms;
 mod head;
 mod host;
 mod limits;
+mod made;
+mod protocol;
 mod read;
 mod request;
 mod response;
+mod routes;
+mod said;
 mod scan;
+mod scratch;
 mod status;
+mod text;
 
 pub use answer::{begin, end, respond, respond_status, write};
 pub use body::{forward_body, read_body, read_whole_body};
 pub use close::refuse;
-pub use read::read_request;
+pub use files::file;
+pub use forms::{decode, pairs};
+pub use limits::Limits;
+pub use made::{json, print, respond_compressed, to_json};
+pub use protocol::upgrade;
+pub use read::{read_request, read_request_within};
 pub use request::{Body, Request};
+pub use routes::not_found;
+#[doc(hidden)]
+pub use routes::{Route, Routes, Row, dismiss};
+pub use said::field;
+pub use text::Text;

@@ -1,38 +1,87 @@
 //! How much and how long: what one connection may take of the server.
 
 use std::time::Duration;
+use vk_core::Plain;
 
-/// Bytes of a request line or of a field line, without its end. Apache's limit: proxies are tuned to it.
-pub(crate) const LINE: usize = 8190;
+/// What a client may take of the server: for the whole application with
+/// [`read_request_within`](crate::read_request_within), and for one request where its handler changes
+/// [`Request::limits`](crate::Request::limits) before it reads the body.
+///
+/// How large a body may be that is taken whole is said where it is [taken](crate::read_whole_body); one that is
+/// streamed has no limit. A client that doesn't take its answer is given up by the worker.
+///
+/// ```
+/// use vk_http::Limits;
+/// const PATIENT: Limits = Limits { idle_secs: 300, ..Limits::DEFAULT };
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Plain)]
+pub struct Limits {
+    /// Seconds from one request's end to the next one's first byte; then the connection ends in silence.
+    pub idle_secs: u16,
+    /// Seconds from the first byte of a request to the end of its head; then 408.
+    pub head_secs: u16,
+    /// Seconds that a body may be waited for at a stretch; then 408.
+    pub body_secs: u16,
+    /// Bytes of a body in each second of waiting, once `body_secs` of it are used up; then 408. 0 for no such limit.
+    pub body_rate: u32,
+    /// Bytes of a request line (then 414) or of a field line (then 431), without its end.
+    pub line: u16,
+    /// Bytes of a head with blank lines before it; then 431.
+    pub head: u16,
+    /// Fields of a head, at most 1000; then 431.
+    pub fields: u16,
+    /// Bytes of chunk extensions in one message; then 400.
+    pub extensions: u16,
+    /// Bytes of trailer fields in one message; then 431.
+    pub trailers: u16,
+    /// Bytes of a body that the handler left unread which are read for the sake of keeping the connection.
+    pub skip: u32,
+}
 
-/// Bytes of a head with blank lines before it.
-pub(crate) const HEAD: usize = 16 * 1024;
+impl Limits {
+    /// What holds if nothing else is said.
+    pub const DEFAULT: Limits = Limits {
+        idle_secs: 60,
+        head_secs: 15,
+        body_secs: 30,
+        body_rate: 500,
+        // Apache's limit: proxies are tuned to it.
+        line: 8190,
+        head: 16 * 1024,
+        fields: 100,
+        // Nobody uses them, so they are not paid for.
+        extensions: 4096,
+        trailers: 8192,
+        skip: 64 * 1024,
+    };
 
-/// Fields of a head.
-pub(crate) const FIELDS: usize = 100;
+    pub(crate) fn body_time(&self) -> Duration {
+        Duration::from_secs(self.body_secs.into())
+    }
 
-/// Bytes of chunk extensions in one message. Nobody uses them, so they are not paid for.
-pub(crate) const EXTENSIONS: u16 = 4096;
+    /// What `count` bytes of a body earn of waiting.
+    pub(crate) fn earned(&self, count: u64) -> Duration {
+        match self.body_rate {
+            0 => self.body_time(),
+            rate => Duration::from_nanos(count.saturating_mul(1_000_000_000 / u64::from(rate))),
+        }
+    }
+}
 
-/// Bytes of trailer fields in one message.
-pub(crate) const TRAILERS: u16 = 8192;
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits::DEFAULT
+    }
+}
 
-/// Bytes of a body that the handler left unread which are read for the sake of keeping the connection.
-pub(crate) const SKIP: u64 = 64 * 1024;
+/// The largest [`Limits::fields`].
+pub(crate) const MOST_FIELDS: usize = 1000;
+
+/// Bytes of the fields that a handler says in its answer. Clients and proxies refuse heads that are larger.
+pub(crate) const SAID: usize = 8 * 1024;
 
 /// Bytes thrown away after the last answer, so that it survives: see [`linger`](crate::close::linger).
 pub(crate) const LINGER: u64 = 8 * 1024 * 1024;
 
 /// How long they are waited for.
 pub(crate) const LINGER_TIME: Duration = Duration::from_secs(5);
-
-/// From the first byte of a request to the end of its head.
-pub(crate) const HEAD_TIME: Duration = Duration::from_secs(15);
-
-/// From one request's end to the next one's first byte.
-pub(crate) const IDLE_TIME: Duration = Duration::from_secs(60);
-
-/// From one piece of a body to the next.
-pub(crate) const BODY_TIME: Duration = Duration::from_secs(30);
-
-const _: () = assert!(LINE < HEAD && HEAD <= u16::MAX as usize, "places in a head are kept as u16");

@@ -1,15 +1,15 @@
 //! Requests, one after the other.
 
-use crate::Request;
 use crate::body::skip_body;
 use crate::close::{linger, refuse};
 use crate::head::ENTRY;
-use crate::limits::{HEAD_TIME, IDLE_TIME};
 use crate::response::Sending;
 use crate::scan::Scan;
 use crate::status::{Failure, Refused};
+use crate::{Limits, Request};
 use std::io::{self, ErrorKind};
-use vk_core::Io;
+use std::time::Duration;
+use vk_core::{HeapBytes, Io, time};
 
 /// Reads the next request of a connection, as far as the end of its head. False when there is none any more:
 /// the client has gone or was idle for too long, the connection was to end after the last answer, or what
@@ -23,10 +23,19 @@ use vk_core::Io;
 /// of [`Io::read`] and [`Io::write_all`].
 #[vk::coroutine]
 pub fn read_request(io: &mut Io, request: &mut Request) -> io::Result<bool> {
+    read_request_within(io, request, &Limits::DEFAULT)
+}
+
+/// [Reads the next request](read_request) within an application's own limits.
+///
+/// # Errors
+/// As [`read_request`].
+#[vk::coroutine]
+pub fn read_request_within(io: &mut Io, request: &mut Request, limits: &Limits) -> io::Result<bool> {
     if !settle(io, request)? {
         return Ok(false);
     }
-    let status: u16 = match receive(io, request) {
+    let status: u16 = match receive(io, request, limits) {
         Ok(there) => return Ok(there),
         Err(Failure::Io(error)) => return Err(error),
         Err(Failure::Refused(Refused(status))) => status,
@@ -65,26 +74,36 @@ const KEPT: usize = 512;
 
 /// Waits for a request and parses its head.
 #[vk::coroutine]
-fn receive(io: &mut Io, request: &mut Request) -> Result<bool, Failure> {
+fn receive(io: &mut Io, request: &mut Request, limits: &Limits) -> Result<bool, Failure> {
     if request.bytes.len() > KEPT {
         io.free(&mut request.bytes)?;
     }
     if !request.body.place.is_empty() {
         io.free(&mut request.body.place)?;
     }
-    request.reset();
-    if !arrives(io)? {
+    if !request.said.is_empty() {
+        let mut place: HeapBytes = request.said.take();
+        io.free(&mut place)?;
+    }
+    request.reset(limits);
+    if !arrives(io, limits.idle_secs)? {
         request.sending.set(Sending::Gone);
         return Ok(false);
     }
-    io.deadline(HEAD_TIME)?;
+    request.began = time::now();
+    io.deadline(Duration::from_secs(limits.head_secs as u64))?;
     let mut scan: Scan = Scan::default();
     loop {
         let there: usize = io.fill(scan.seen + 1)?;
+        if there == scan.seen && scan.start == there {
+            // Blank lines, and then the end.
+            request.sending.set(Sending::Gone);
+            return Ok(false);
+        }
         if there == scan.seen {
             return Err(Failure::Refused(Refused(400)));
         }
-        if scan.advance(io.buffered()?)? {
+        if scan.advance(io.buffered()?, limits)? {
             break;
         }
     }
@@ -104,9 +123,9 @@ fn receive(io: &mut Io, request: &mut Request) -> Result<bool, Failure> {
 
 /// Waits for the first byte of a request; false if none comes.
 #[vk::coroutine]
-fn arrives(io: &mut Io) -> io::Result<bool> {
+fn arrives(io: &mut Io, secs: u16) -> io::Result<bool> {
     io.checkpoint("idle")?;
-    io.deadline(IDLE_TIME)?;
+    io.deadline(Duration::from_secs(secs as u64))?;
     match io.eof() {
         Ok(ended) => Ok(!ended),
         Err(error) if error.kind() == ErrorKind::TimedOut => Ok(false),

@@ -2,6 +2,7 @@
 
 use crate::Request;
 use crate::date;
+use crate::said::is_value;
 use crate::status::{is_bodiless, line};
 use std::fmt;
 use std::io;
@@ -39,9 +40,10 @@ impl Request {
         if !(200..=999).contains(&status) {
             return mistake("the status of a response is between 200 and 999");
         }
-        if content_type.bytes().any(|byte| byte.is_ascii_control() && byte != b'\t') {
+        if !is_value(content_type) {
             return mistake("a field's value has no line breaks or other control characters");
         }
+        self.status.set(status);
         self.sending.set(match length {
             _ if self.head.is_head || is_bodiless(status) => Sending::NoBody,
             Some(length) => Sending::Length(length),
@@ -100,6 +102,7 @@ impl fmt::Display for ResponseHead<'_> {
         }
         text.push("\r\nDate: ")?;
         text.push_ascii(&date::text(self.date))?;
+        self.request.said.with(|said| text.push(said))?;
         if !self.content_type.is_empty() {
             text.push("\r\nContent-Type: ")?;
             text.push(self.content_type)?;
@@ -182,7 +185,7 @@ mod tests {
 
     fn request(head: Head) -> Request {
         let mut request = Request::new();
-        request.reset();
+        request.reset(&crate::Limits::DEFAULT);
         request.head = head;
         request
     }

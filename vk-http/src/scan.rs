@@ -8,7 +8,7 @@
 //! Lines are judged as soon as they are complete, and too long ones before that, so that what never becomes
 //! a request is refused early, with the same status however the bytes were cut.
 
-use crate::limits::{HEAD, LINE};
+use crate::limits::Limits;
 use crate::status::Refused;
 use memchr::memchr;
 use vk_core::Plain;
@@ -29,10 +29,10 @@ pub(crate) struct Scan {
 impl Scan {
     /// Looks at what has come since the last time; `bytes` begin where they began then. True once the head
     /// is complete.
-    pub(crate) fn advance(&mut self, bytes: &[u8]) -> Result<bool, Refused> {
+    pub(crate) fn advance(&mut self, bytes: &[u8], limits: &Limits) -> Result<bool, Refused> {
         while let Some(found) = memchr(b'\n', &bytes[self.seen..]) {
             let end = self.seen + found;
-            self.check(end)?;
+            self.check(end, limits)?;
             // A line feed alone ends no line: who counts lines differently would read another request.
             let Some(line) = bytes[self.line..end].strip_suffix(b"\r") else { return Err(Refused(400)) };
             self.seen = end + 1;
@@ -44,18 +44,20 @@ impl Scan {
                 (false, _) => self.lines += 1,
             }
         }
-        self.check(bytes.len())?;
+        self.check(bytes.len(), limits)?;
         self.seen = bytes.len();
         Ok(false)
     }
 
     /// Whether the unfinished line may come as far as `end`, where its line feed is or will be at the
     /// earliest.
-    fn check(&self, end: usize) -> Result<(), Refused> {
-        match () {
-            () if end - self.line > LINE + 1 && self.lines == 0 => Err(Refused(414)),
-            () if end - self.line > LINE + 1 || end >= HEAD => Err(Refused(431)),
-            () => Ok(()),
+    fn check(&self, end: usize, limits: &Limits) -> Result<(), Refused> {
+        let is_long = end - self.line > usize::from(limits.line) + 1;
+        match self.lines {
+            0 if is_long => Err(Refused(414)),
+            _ if is_long || end >= usize::from(limits.head) => Err(Refused(431)),
+            lines if lines > usize::from(limits.fields) + 1 => Err(Refused(431)),
+            _ => Ok(()),
         }
     }
 }
@@ -71,11 +73,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const LINE: usize = Limits::DEFAULT.line as usize;
+    const HEAD: usize = Limits::DEFAULT.head as usize;
     const HOST: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
     fn whole(bytes: &[u8]) -> Result<Option<Scan>, Refused> {
         let mut scan = Scan::default();
-        Ok(scan.advance(bytes)?.then_some(scan))
+        Ok(scan.advance(bytes, &Limits::DEFAULT)?.then_some(scan))
     }
 
     #[test]
@@ -130,7 +134,7 @@ mod tests {
             let mut scan = Scan::default();
             let mut outcome = Ok(None);
             for cut in cuts {
-                match scan.advance(&bytes[..cut]) {
+                match scan.advance(&bytes[..cut], &Limits::DEFAULT) {
                     Ok(true) => outcome = Ok(Some(scan)),
                     Ok(false) => continue,
                     Err(refused) => outcome = Err(refused),

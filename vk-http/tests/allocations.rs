@@ -47,6 +47,7 @@ fn serve(io: &mut Io) -> io::Result<()> {
                 http::forward_body(io, &mut request)?;
                 http::end(io, &request)?;
             }
+            "/routed/7" => routed(io, &mut request)?,
             _ => {
                 http::read_whole_body(io, &mut request, 100_000)?;
                 http::respond(io, &request, 200, "text/plain", &request.body)?;
@@ -56,7 +57,27 @@ fn serve(io: &mut Io) -> io::Result<()> {
     Ok(())
 }
 
-const REQUESTS: [(&str, &str); 4] = [
+http::routes! {
+    /// Answers by routes.
+    routed:
+    GET "/routed/{id}" => answer,
+    PUT "/routed/{id}" => answer,
+}
+
+#[derive(serde::Serialize)]
+struct Answer {
+    id: u64,
+}
+
+#[vk::coroutine]
+fn answer(io: &mut Io, request: &Request) -> io::Result<()> {
+    let id: u64 = request.param("id").and_then(|id| id.parse().ok()).unwrap_or(0);
+    http::field(io, request, "ETag", "\"7\"")?;
+    http::json(io, request, 200, &Answer { id })
+}
+
+const REQUESTS: [(&str, &str); 5] = [
+    ("GET /routed/7 HTTP/1.1\r\nHost: localhost\r\n\r\n", "{\"id\":7}"),
     ("GET /plaintext HTTP/1.1\r\nHost: localhost\r\n\r\n", "\r\n\r\n"),
     ("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello", "\r\n\r\nhello"),
     (

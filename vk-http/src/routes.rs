@@ -1,0 +1,256 @@
+//! Which handler answers a request: by its method and the pattern of its path.
+//!
+//! ```text
+//!   GET /user/7 ── router: pattern ──► its methods ──► row 1 ──► match in the coroutine: user(io, request)
+//!                    │ none              │ none
+//!                    └► fallback, or 404 └► OPTIONS: 204, else 405 or 501, with Allow
+//! ```
+//!
+//! The router is made once in a process, at its first request. A call of a handler is an ordinary one.
+
+use crate::Request;
+use crate::answer::respond_status;
+use crate::request::{PARAMETERS, hash};
+use crate::said::field;
+use crate::text::Text;
+use matchit::Router;
+use std::fmt::Write;
+use std::io;
+use vk_core::{Io, Plain};
+
+/// A row of the table: methods and the pattern of a path.
+pub type Row = (&'static [&'static str], &'static str);
+
+/// The routes of one coroutine, made by [`routes!`](crate::routes).
+#[derive(Debug)]
+pub struct Routes {
+    router: Router<Node>,
+    /// All methods, for `OPTIONS *`.
+    all: Allow,
+}
+
+/// Bytes of an `Allow` field.
+type Allow = Text<256>;
+
+/// What answers the paths of one pattern.
+#[derive(Debug)]
+struct Node {
+    methods: Vec<(&'static str, u16)>,
+    allow: Allow,
+}
+
+/// Where a request is to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Plain)]
+pub enum Route {
+    /// To the handler of this row.
+    Row(u16),
+    /// To nobody: no pattern fits.
+    Nowhere,
+    /// Its path fits, but not its method.
+    Dismissed,
+}
+
+/// What is answered with 405 rather than 501: the methods of RFC 9110 and RFC 5789 that come this far.
+const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"];
+
+impl Routes {
+    /// Makes the router.
+    ///
+    /// # Panics
+    /// If a pattern is none or can't be told from another one, has more than four parameters, or has the same method
+    /// twice.
+    pub fn new(table: &'static [Row]) -> Routes {
+        let mut patterns: Vec<&str> = table.iter().map(|row| row.1).collect();
+        patterns.sort_unstable();
+        patterns.dedup();
+        let mut router = Router::new();
+        for pattern in patterns {
+            assert!(pattern.starts_with('/'), "the path {pattern} begins with a slash");
+            let names = pattern.matches('{').count() - 2 * pattern.matches("{{").count();
+            assert!(names <= PARAMETERS, "the path {pattern} has at most {PARAMETERS} parameters");
+            let rows = table.iter().enumerate().filter(|(_, row)| row.1 == pattern);
+            let methods: Vec<(&str, u16)> =
+                rows.flat_map(|(n, row)| row.0.iter().map(move |method| (*method, n as u16))).collect();
+            let node = Node { allow: allow(methods.iter().map(|method| method.0)), methods };
+            if let Err(error) = router.insert(pattern, node) {
+                panic!("the path {pattern}: {error}");
+            }
+        }
+        let mut all: Vec<&str> = table.iter().flat_map(|row| row.0).copied().collect();
+        all.sort_unstable();
+        all.dedup();
+        Routes { router, all: allow(all.into_iter()) }
+    }
+
+    /// The row of `method` and `pattern` in `table`.
+    pub const fn row(table: &[Row], method: &str, pattern: &str) -> u16 {
+        let mut at = 0;
+        while !(equal(table[at].0[0], method) && equal(table[at].1, pattern)) {
+            at += 1;
+        }
+        at as u16
+    }
+
+    /// Finds out where `request` is to go, and its parameters.
+    pub fn route(&self, request: &mut Request) -> Route {
+        let Ok(found) = self.router.at(request.path()) else {
+            return if request.path() == "*" { Route::Dismissed } else { Route::Nowhere };
+        };
+        let row =
+            |method: &str| found.value.methods.iter().find(|known| known.0 == method).map(|known| known.1);
+        let method = request.method();
+        let Some(row) = row(method).or_else(|| (method == "HEAD").then(|| row("GET"))?) else {
+            return Route::Dismissed;
+        };
+        if !found.params.is_empty() {
+            let mut parameters = [(0, 0, 0); PARAMETERS];
+            let begin = request.bytes.as_ptr().addr();
+            for (to, (name, value)) in parameters.iter_mut().zip(found.params.iter()) {
+                let from = value.as_ptr().addr() - begin;
+                *to = (hash(name), from as u16, (from + value.len()) as u16);
+            }
+            request.parameters = parameters;
+        }
+        Route::Row(row)
+    }
+
+    fn allow(&self, request: &Request) -> &Allow {
+        self.router.at(request.path()).map_or(&self.all, |found| &found.value.allow)
+    }
+}
+
+/// The value of `Allow`.
+fn allow<'a>(methods: impl Iterator<Item = &'a str>) -> Allow {
+    let mut text = Allow::new();
+    let mut methods: Vec<&str> = methods.collect();
+    let declared = methods.clone();
+    let more = [("HEAD", declared.contains(&"GET")), ("OPTIONS", true)];
+    methods.extend(more.iter().filter(|more| more.1 && !declared.contains(&more.0)).map(|more| more.0));
+    for (n, method) in methods.iter().enumerate() {
+        assert!(!methods[..n].contains(method), "a path has the method {method} twice");
+        let separator = if n == 0 { "" } else { ", " };
+        let said = write!(text, "{separator}{method}");
+        said.expect("the methods of a path have fewer than 256 bytes");
+    }
+    text
+}
+
+const fn equal(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut at = 0;
+    while at < a.len() && at < b.len() && a[at] == b[at] {
+        at += 1;
+    }
+    at == a.len() && at == b.len()
+}
+
+/// Answers a request whose path has no handler for its method (RFC 9110, 9.3.7, 15.5.6 and 15.6.2).
+#[doc(hidden)]
+#[vk::coroutine]
+pub fn dismiss(io: &mut Io, request: &mut Request, routes: &Routes) -> io::Result<()> {
+    let allow: Allow = routes.allow(request).clone();
+    let known: bool = KNOWN.contains(&request.method());
+    let status: u16 = match request.method() {
+        "OPTIONS" => 204,
+        _ if known => 405,
+        _ => 501,
+    };
+    field(io, request, "Allow", &allow)?;
+    respond_status(io, request, status)
+}
+
+/// Answers with 404.
+///
+/// # Errors
+/// As [`respond_status`].
+#[vk::coroutine]
+pub fn not_found(io: &mut Io, request: &mut Request) -> io::Result<()> {
+    respond_status(io, request, 404)
+}
+
+/// Declares a coroutine that hands a request to the handler of its method and path.
+///
+/// ```
+/// use vk::prelude::*;
+/// use vk_http::{self as http, Request};
+///
+/// http::routes! {
+///     /// Answers a request.
+///     api:
+///     GET "/user/{id}" => user,
+///     PUT | PATCH "/user/{id}" => update,
+///     GET "/static/{*path}" => file,
+///     _ => http::not_found,
+/// }
+///
+/// /// Answers each request of a connection.
+/// #[vk::coroutine]
+/// fn serve(io: &mut Io) -> io::Result<()> {
+///     let mut request: Request = Request::new();
+///     while http::read_request(io, &mut request)? {
+///         api(io, &mut request)?;
+///     }
+///     Ok(())
+/// }
+/// # #[vk::coroutine] fn user(io: &mut Io, request: &Request) -> io::Result<()> { http::respond_status(io, request, 200) }
+/// # #[vk::coroutine] fn update(io: &mut Io, request: &mut Request) -> io::Result<()> { http::respond_status(io, request, 200) }
+/// # #[vk::coroutine] fn file(io: &mut Io, request: &Request) -> io::Result<()> { http::respond_status(io, request, 200) }
+/// ```
+///
+/// A handler is a coroutine with the parameters `io: &mut Io` and `request: &mut Request`, or `&Request`, and the
+/// result `io::Result<()>`. So is what is declared: routes, handlers and what stands around them, a check of a login
+/// say, are made of each other.
+///
+/// Patterns are [`matchit`](https://docs.rs/matchit)'s: `{id}` is one segment, `{*path}` the rest; of two that fit, the
+/// one with more literal text wins. Paths are compared as they were sent, not decoded. A pattern has at most four
+/// parameters: see [`Request::param`].
+///
+/// `HEAD` goes where `GET` does. A method that the path doesn't have is answered with 405 and `Allow`, one that nobody
+/// knows with 501, `OPTIONS` with 204 and `Allow`. Where no pattern fits, the handler of `_` answers, else 404.
+///
+/// The frames of all handlers lie in one place, which is a type as deep as the table is long: from about eighteen
+/// handlers on rustc asks for `#![recursion_limit = "256"]`, or for a table of its own for some of them
+/// (`GET "/admin/{*rest}" => admin`, itself declared with `routes!`).
+///
+/// # Panics
+/// At the first request, if patterns contradict each other.
+#[macro_export]
+macro_rules! routes {
+    (
+        $(#[$meta:meta])* $vis:vis $name:ident:
+        $($($method:ident)|+ $pattern:literal => $($handler:ident)::+),+ $(,)?
+    ) => {
+        $crate::routes! {
+            $(#[$meta])* $vis $name:
+            $($($method)|+ $pattern => $($handler)::+,)+
+            _ => $crate::not_found
+        }
+    };
+    (
+        $(#[$meta:meta])* $vis:vis $name:ident:
+        $($($method:ident)|+ $pattern:literal => $($handler:ident)::+,)+
+        _ => $fallback:path $(,)?
+    ) => {
+        $(#[$meta])*
+        #[::vk::coroutine]
+        $vis fn $name(io: &mut ::vk::Io, request: &mut $crate::Request) -> ::std::io::Result<()> {
+            let route: $crate::Route = $name::ROUTES.route(request);
+            match route {
+                $($crate::Route::Row(row) if row == const {
+                    $crate::Routes::row($name::TABLE, [$(stringify!($method)),+][0], $pattern)
+                } => $($handler)::+(io, request),)+
+                $crate::Route::Dismissed => $crate::dismiss(io, request, $name::ROUTES),
+                _ => $fallback(io, request),
+            }
+        }
+
+        impl $name {
+            const TABLE: &[$crate::Row] = &[$((&[$(stringify!($method)),+], $pattern)),+];
+            const ROUTES: &::std::sync::LazyLock<$crate::Routes> = {
+                static ROUTES: ::std::sync::LazyLock<$crate::Routes> =
+                    ::std::sync::LazyLock::new(|| $crate::Routes::new($name::TABLE));
+                &ROUTES
+            };
+        }
+    };
+}
