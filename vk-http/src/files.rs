@@ -126,15 +126,16 @@ fn send(
     to: u64,
 ) -> io::Result<()> {
     let length: u64 = to - from;
-    let mut place: HeapBytes = match io.alloc(length.min(PIECE) as usize) {
+    let stop: u64 = if request.head.is_head { from } else { to };
+    let mut place: HeapBytes = match io.alloc((stop - from).min(PIECE) as usize) {
         Ok(place) => place,
         Err(_) => return refuse(io, request, 503),
     };
     let kind: Text<96> = kind(path);
     begin(io, request, status, &kind, Some(length))?;
     let mut at: u64 = from;
-    while at < to && !request.head.is_head {
-        let count: usize = (to - at).min(PIECE) as usize;
+    while at < stop {
+        let count: usize = (stop - at).min(PIECE) as usize;
         read(root, path, facts, at, &mut place[..count])?;
         write(io, request, &place[..count])?;
         at += count as u64;

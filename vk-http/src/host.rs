@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 
 /// Whether `text` is a host, with a port or without.
 pub(crate) fn is_authority(text: &[u8]) -> bool {
-    let (host, rest) = match text {
+    let (begin, rest) = match text {
         [b'[', inside @ ..] => {
             let Some(end) = memchr::memchr(b']', inside) else { return false };
             if !str::from_utf8(&inside[..end]).is_ok_and(|address| address.parse::<Ipv6Addr>().is_ok()) {
@@ -13,26 +13,25 @@ pub(crate) fn is_authority(text: &[u8]) -> bool {
             }
             (&inside[..end], &inside[end + 1..])
         }
-        _ => {
-            let host = text.split_at(memchr::memchr(b':', text).unwrap_or(text.len()));
-            if !is_name(host.0) {
-                return false;
-            }
-            host
-        }
+        _ => match name(text) {
+            Some(end) => text.split_at(end),
+            None => return false,
+        },
     };
-    !host.is_empty() && (rest.is_empty() || rest[0] == b':' && rest[1..].iter().all(u8::is_ascii_digit))
+    !begin.is_empty() && (rest.is_empty() || rest[0] == b':' && rest[1..].iter().all(u8::is_ascii_digit))
 }
 
-/// `reg-name`, of which an IPv4 address is one.
-fn is_name(mut text: &[u8]) -> bool {
-    while let Some(at) = text.iter().position(|byte| !NAME.has(*byte)) {
-        text = match &text[at..] {
-            [b'%', a, b, rest @ ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => rest,
-            _ => return false,
-        };
+/// Where a `reg-name`, of which an IPv4 address is one, ends; None if it has a `%` that encodes nothing.
+fn name(text: &[u8]) -> Option<usize> {
+    let mut end = 0;
+    loop {
+        end += text[end..].iter().position(|byte| !NAME.has(*byte)).unwrap_or(text.len() - end);
+        match &text[end..] {
+            [b'%', a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => end += 3,
+            [b'%', ..] => return None,
+            _ => return Some(end),
+        }
     }
-    true
 }
 
 #[cfg(test)]

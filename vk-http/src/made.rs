@@ -89,7 +89,7 @@ pub fn print(io: &mut Io, request: &Request, text: &fmt::Arguments<'_>) -> io::R
 /// [Answers](respond) with a whole body, which is compressed with gzip if the client asks for it and it becomes
 /// smaller. `Vary: Accept-Encoding` is said in any case (RFC 9110, 12.5.3 and 12.5.5).
 ///
-/// Nothing else runs on this worker meanwhile: a mebibyte takes some 20 ms.
+/// Nothing else runs on this worker meanwhile: for what is large or asked for often, keep it compressed.
 ///
 /// # Errors
 /// `OutOfMemory` if the micro-heap is full; those of [`respond`].

@@ -111,7 +111,11 @@ fn receive(io: &mut Io, request: &mut Request, limits: &Limits) -> Result<bool, 
         io.skip(scan.start as u64)?;
     }
     let length: usize = scan.seen - scan.start;
-    let index: usize = (scan.lines - 1) * ENTRY;
+    let fields: usize = scan.lines - 1;
+    if fields > limits.fields as usize {
+        return Err(Failure::Refused(Refused(431)));
+    }
+    let index: usize = fields * ENTRY;
     if request.bytes.len() < length + index {
         io.free(&mut request.bytes)?;
         request.bytes = io.alloc(length + index)?;

@@ -9,7 +9,7 @@
 //! The router is made once in a process, at its first request. A call of a handler is an ordinary one.
 
 use crate::Request;
-use crate::answer::respond_status;
+use crate::answer::{respond, respond_status};
 use crate::request::{PARAMETERS, hash};
 use crate::said::field;
 use crate::text::Text;
@@ -150,13 +150,12 @@ const fn equal(a: &str, b: &str) -> bool {
 pub fn dismiss(io: &mut Io, request: &mut Request, routes: &Routes) -> io::Result<()> {
     let allow: Allow = routes.allow(request).clone();
     let known: bool = KNOWN.contains(&request.method());
-    let status: u16 = match request.method() {
-        "OPTIONS" => 204,
-        _ if known => 405,
-        _ => 501,
-    };
     field(io, request, "Allow", &allow)?;
-    respond_status(io, request, status)
+    match request.method() {
+        "OPTIONS" => respond(io, request, 204, "", b""),
+        _ if known => respond_status(io, request, 405),
+        _ => respond_status(io, request, 501),
+    }
 }
 
 /// Answers with 404.
@@ -253,4 +252,38 @@ macro_rules! routes {
             };
         }
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::panic::catch_unwind;
+
+    #[test]
+    fn tables_that_contradict_themselves_are_refused() {
+        fn is_refused(table: &'static [Row]) -> bool {
+            catch_unwind(|| Routes::new(table)).is_err()
+        }
+        assert!(!is_refused(&[
+            (&["GET"], "/a/{b}"),
+            (&["PUT", "POST"], "/a/{b}"),
+            (&["GET"], "/a/c"),
+            (&["GET"], "/{*d}")
+        ]));
+        assert!(!is_refused(&[(&["GET"], "/{a}/{b}/{c}/{d}/{{e}}")]));
+        assert!(is_refused(&[(&["GET"], "/a/{b}"), (&["GET"], "/a/{c}")]));
+        assert!(is_refused(&[(&["GET"], "/a"), (&["PUT", "GET"], "/a")]));
+        assert!(is_refused(&[(&["GET"], "/{a}/{b}/{c}/{d}/{e}")]));
+        assert!(is_refused(&[(&["GET"], "a")]));
+        assert!(is_refused(&[(&["GET"], "/{a")]));
+    }
+
+    #[test]
+    fn rows_have_numbers() {
+        const TABLE: &[Row] = &[(&["GET", "PUT"], "/a"), (&["POST"], "/a"), (&["GET"], "/ab")];
+        assert_eq!(
+            [("GET", "/a"), ("POST", "/a"), ("GET", "/ab")].map(|row| Routes::row(TABLE, row.0, row.1)),
+            [0, 1, 2]
+        );
+    }
 }

@@ -56,7 +56,6 @@ impl Scan {
         match self.lines {
             0 if is_long => Err(Refused(414)),
             _ if is_long || end >= usize::from(limits.head) => Err(Refused(431)),
-            lines if lines > usize::from(limits.fields) + 1 => Err(Refused(431)),
             _ => Ok(()),
         }
     }

@@ -372,10 +372,7 @@ fn methods_are_dismissed() {
     );
     assert!(ask("POST", "/squares").contains("|Allow: GET, HEAD, OPTIONS|"));
     assert_eq!(brief(&ask("BREW", "/squares")).0, "501");
-    assert_eq!(
-        ask("OPTIONS", "/trailers"),
-        "HTTP/1.1 204 No Content|Allow: POST, OPTIONS|Content-Type: text/plain||"
-    );
+    assert_eq!(ask("OPTIONS", "/trailers"), "HTTP/1.1 204 No Content|Allow: POST, OPTIONS||");
     assert!(ask("OPTIONS", "*").contains("|Allow: GET, OPTIONS, PATCH, POST, PUT, HEAD|"));
     assert_eq!(brief(&ask("OPTIONS", "/own")), ("200", "own options"));
     assert_eq!(brief(&ask("HEAD", "/trailers")).0, "405");
