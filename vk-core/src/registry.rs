@@ -108,7 +108,9 @@ impl Notes {
     fn write(&mut self, at: usize, bytes: &[u8]) {
         assert!(at + bytes.len() <= self.0.len());
         // SAFETY: within the notes.
-        unsafe { self.0.cast::<u8>().add(at).copy_from_nonoverlapping(NonNull::from(bytes).cast(), bytes.len()) }
+        unsafe {
+            self.0.cast::<u8>().add(at).copy_from_nonoverlapping(NonNull::from(bytes).cast(), bytes.len())
+        }
     }
 }
 
@@ -159,7 +161,10 @@ impl Registry {
         let index = self.entries.len();
         let used: u64 = self.notes.get(offset_of!(Head, used));
         let (at, description) = (DESCRIPTIONS + used as usize, describe(entry));
-        assert!(index < MOST && at + description.len() <= self.notes.0.len(), "a program with too many coroutines");
+        assert!(
+            index < MOST && at + description.len() <= self.notes.0.len(),
+            "a program with too many coroutines"
+        );
         self.notes.write(at, &description);
         let distance = ptr::from_ref(entry).expose_provenance().wrapping_sub(anchor()) as u64;
         self.notes.set(Notes::place(index), Place { distance, at: at as u32, len: description.len() as u32 });
@@ -261,7 +266,9 @@ mod tests {
     fn a_description_is_read_as_it_was_written() {
         let entry = crate::entry::ENTRIES.iter().flatten().next();
         // This crate declares no coroutine; what others declare they describe in their tests.
-        assert!(entry.is_none_or(|entry| Described::decode(&describe(entry)).is_some_and(|d| d.is_same(entry))));
+        assert!(
+            entry.is_none_or(|entry| Described::decode(&describe(entry)).is_some_and(|d| d.is_same(entry)))
+        );
         for len in 0..64 {
             assert!(Described::decode(&vec![0xff; len]).is_none());
         }

@@ -49,7 +49,7 @@ pub fn read_whole_body(io: &mut Io, request: &mut Request, limit: usize) -> io::
                 return abort(io, request, 503);
             }
         }
-        io.read_exact(&mut request.body.place[begin..end])?;
+        io.read_exact(request.body.place.vacant(begin..end))?;
         request.body.length = end;
         request.took(there);
     }

@@ -15,6 +15,8 @@ use vk_core::{HeapBytes, Io, time};
 /// the client has gone or was idle for too long, the connection was to end after the last answer, or what
 /// came was refused; it is answered already.
 ///
+/// The last answer before the server ends, or the build that serves the connection, says `Connection: close`.
+///
 /// What the former request's handler left unread of the body is skipped. While it waits for a request, the
 /// connection stands at the checkpoint `idle`.
 ///
@@ -90,6 +92,7 @@ fn receive(io: &mut Io, request: &mut Request, limits: &Limits) -> Result<bool, 
         request.sending.set(Sending::Gone);
         return Ok(false);
     }
+    request.sending.set(Sending::NotBegun);
     request.began = time::now();
     io.deadline(Duration::from_secs(limits.head_secs as u64))?;
     let mut scan: Scan = Scan::default();
@@ -122,6 +125,9 @@ fn receive(io: &mut Io, request: &mut Request, limits: &Limits) -> Result<bool, 
     }
     io.read_exact(&mut request.bytes[..length])?;
     request.parse(length, index)?;
+    if io.is_ending()? {
+        request.head.keep_alive = false;
+    }
     Ok(true)
 }
 

@@ -176,7 +176,8 @@ impl Request {
     /// Forgets the former request, but for the place of its head. Its body and its answer's fields are freed already.
     pub(crate) fn reset(&mut self, limits: &Limits) {
         let bytes = std::mem::take(&mut self.bytes);
-        let sending = Cell::new(Sending::NotBegun);
+        // While none has come, the former one counts as answered: who waits may wait anew, in another build perhaps.
+        let sending = Cell::new(Sending::Ended);
         *self = Request { bytes, sending, limits: *limits, ..Request::new() };
     }
 

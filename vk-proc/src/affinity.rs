@@ -8,7 +8,8 @@ use nix::unistd::Pid;
 pub fn pin(place: usize, workers: usize) {
     let this = Pid::from_raw(0);
     let Ok(allowed) = sched_getaffinity(this) else { return };
-    let cores: Vec<usize> = (0..CpuSet::count()).filter(|core| allowed.is_set(*core).unwrap_or(false)).collect();
+    let cores: Vec<usize> =
+        (0..CpuSet::count()).filter(|core| allowed.is_set(*core).unwrap_or(false)).collect();
     if workers < 2 || cores.len() != workers {
         return;
     }

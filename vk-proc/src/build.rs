@@ -144,7 +144,8 @@ impl Program {
     pub(crate) fn exec(&self, ledger: &Ledger, listeners: &[Sockets], back: Option<&OwnedFd>) -> io::Error {
         let handed = |pass: bool| {
             let rows = ledger.numbers().filter(|number| ledger.is_handed_over(*number));
-            let arenas = ledger.seats().iter().filter(|seat| !seat.is_free()).map(|seat| seat.arena().as_raw_fd());
+            let arenas =
+                ledger.seats().iter().filter(|seat| !seat.is_free()).map(|seat| seat.arena().as_raw_fd());
             let own = [ledger.memfd(), self.running];
             rows.chain(arenas).chain(own).for_each(|number| inherit(number, pass));
         };
@@ -182,11 +183,13 @@ pub(crate) fn is_willing(mut probe: Child, success: bool) -> bool {
 /// execve(2), with the environment of this process and one variable more. The signals that are blocked stay so, in
 /// the new program too.
 fn execute(path: Vec<u8>, args: &[OsString], variable: Vec<u8>) -> io::Error {
-    let strings = |strings: Vec<Vec<u8>>| strings.into_iter().map(CString::new).collect::<Result<Vec<_>, _>>();
+    let strings =
+        |strings: Vec<Vec<u8>>| strings.into_iter().map(CString::new).collect::<Result<Vec<_>, _>>();
     let variables = env::vars_os().map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat());
     let environment: Vec<Vec<u8>> = variables.chain([variable]).collect();
     let args = args.iter().map(|arg| arg.as_bytes().to_vec()).collect();
-    let (Ok(path), Ok(args), Ok(environment)) = (CString::new(path), strings(args), strings(environment)) else {
+    let (Ok(path), Ok(args), Ok(environment)) = (CString::new(path), strings(args), strings(environment))
+    else {
         return io::ErrorKind::InvalidInput.into();
     };
     let pointers = |strings: &[CString]| {
@@ -217,9 +220,12 @@ mod tests {
 
     #[test]
     fn listeners_are_read_as_they_are_printed() {
-        let listeners = vec![("[::1]:80".parse().unwrap(), vec![3, 44]), ("0.0.0.0:1".parse().unwrap(), vec![5])];
+        let listeners =
+            vec![("[::1]:80".parse().unwrap(), vec![3, 44]), ("0.0.0.0:1".parse().unwrap(), vec![5])];
         let text = print(&listeners);
         assert_eq!(text.split(';').map(parse).collect::<Option<Vec<_>>>(), Some(listeners));
-        assert!(["", "x", "1.2.3.4:5", "1.2.3.4:5=", "1.2.3.4:5=a"].into_iter().all(|text| parse(text).is_none()));
+        assert!(
+            ["", "x", "1.2.3.4:5", "1.2.3.4:5=", "1.2.3.4:5=a"].into_iter().all(|text| parse(text).is_none())
+        );
     }
 }

@@ -54,7 +54,8 @@ impl<B: Backend> Worker<B> {
             }
         }
         // New connections are for the new build.
-        let listeners: Vec<_> = self.known.iter().filter(|known| known.live && known.listener).map(|k| k.id).collect();
+        let listeners: Vec<_> =
+            self.known.iter().filter(|known| known.live && known.listener).map(|k| k.id).collect();
         listeners.into_iter().for_each(|id| self.end(id));
         std::mem::take(&mut self.graveyard).into_iter().for_each(|number| self.poller.close(number));
         self.world.ending = true;

@@ -156,7 +156,8 @@ pub fn keep(keeping: Keeping<'_>, work: impl FnMut(Start) -> u8) -> io::Result<E
     let settle_by = Some(now + BUILD_TIME);
     let notifier = Notifier::from_env();
     let (ending, failed) = (false, false);
-    let mut keeper = Keeper { keeping, work, ledger, places, notifier, probe: None, settle_by, ending, failed };
+    let mut keeper =
+        Keeper { keeping, work, ledger, places, notifier, probe: None, settle_by, ending, failed };
     loop {
         keeper.start_due();
         keeper.settle();
@@ -214,7 +215,8 @@ impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
     /// The next build has said whether it could follow: it does, in place of this one.
     fn follow(&mut self, probe: Child, success: bool) {
         if !build::is_willing(probe, success) {
-            return self.refuse("the new one does not start with these arguments, or is none of this framework's");
+            return self
+                .refuse("the new one does not start with these arguments, or is none of this framework's");
         }
         tracing::info!("the next build follows");
         if let Some(notifier) = &self.notifier {
@@ -243,7 +245,8 @@ impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
             }
         }
         let settled = self.places.iter().all(|place| place.formers.is_empty());
-        let hopeless = self.places.iter().any(|place| place.failures >= BUILD_FAILURES) || Instant::now() >= by;
+        let hopeless =
+            self.places.iter().any(|place| place.failures >= BUILD_FAILURES) || Instant::now() >= by;
         if settled {
             self.settle_by = None;
             let came_after = self.keeping.former.take().is_some();
@@ -258,7 +261,10 @@ impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
             if let Some(notifier) = &self.notifier {
                 notifier.ready();
             }
-        } else if hopeless && !self.keeping.refused && let Some(former) = &self.keeping.former {
+        } else if hopeless
+            && !self.keeping.refused
+            && let Some(former) = &self.keeping.former
+        {
             tracing::error!("this build can't take over, the one before it comes back");
             self.places.iter().filter_map(|place| place.pid).for_each(|pid| {
                 // SAFETY: a child that has not been waited for. Its successor is of the other build.

@@ -98,7 +98,10 @@ impl<B: Backend> Worker<B> {
             }
             if Instant::now() >= until {
                 seat.set_phase(Phase::Serving);
-                return Err(io::Error::new(io::ErrorKind::TimedOut, "the worker of the old build does not stop"));
+                return Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "the worker of the old build does not stop",
+                ));
             }
             std::thread::sleep(LOOK);
         }
@@ -157,7 +160,8 @@ impl<B: Backend> Worker<B> {
             }
             Fate::Stays => Some(false),
             fate => {
-                let comes = self.world.arena.copy_from(arena, id).is_ok() && self.fit(id, foreign, &fate, migrations);
+                let comes =
+                    self.world.arena.copy_from(arena, id).is_ok() && self.fit(id, foreign, &fate, migrations);
                 if !comes {
                     self.world.arena.destroy(id);
                     return Some(false);
@@ -210,11 +214,14 @@ impl<B: Backend> Worker<B> {
         let fits = match fate {
             Fate::Migrates => {
                 let task = process.tasks().next().map(|task| task.entry);
-                let Some((described, new)) = task.and_then(|index| Some((foreign.get(index)?, entry(index)?))) else {
+                let Some((described, new)) =
+                    task.and_then(|index| Some((foreign.get(index)?, entry(index)?)))
+                else {
                     return false;
                 };
                 let fill = migrations.iter().find(|migration| std::ptr::eq(migration.entry, new));
-                let migrated = panics::catch(|| process.migrate(&mut self.world, described, new, fill.map(|m| m.fill)));
+                let migrated =
+                    panics::catch(|| process.migrate(&mut self.world, described, new, fill.map(|m| m.fill)));
                 match migrated {
                     Ok(Ok(())) => true,
                     Ok(Err(refused)) => {

@@ -139,13 +139,16 @@ fn listen(
     let mut listeners = Vec::new();
     for ((at, address), inherited) in wanted.iter().enumerate().zip(inherited) {
         // Port 0 was whatever it became.
-        let same = |(bound, _): &&Sockets| bound == address || address.port() == 0 && bound.ip() == address.ip();
-        let handed = handed.get(at).filter(same).or_else(|| handed.iter().find(|(bound, _)| bound == address));
+        let same =
+            |(bound, _): &&Sockets| bound == address || address.port() == 0 && bound.ip() == address.ip();
+        let handed =
+            handed.get(at).filter(same).or_else(|| handed.iter().find(|(bound, _)| bound == address));
         let (bound, sockets) = match (handed, inherited) {
             (Some(sockets), _) => sockets.clone(),
             (None, Some(inherited)) => {
                 // All workers accept from the one socket, each by a descriptor of its own.
-                let copies: io::Result<Vec<OwnedFd>> = (0..workers).map(|_| inherited.socket.try_clone()).collect();
+                let copies: io::Result<Vec<OwnedFd>> =
+                    (0..workers).map(|_| inherited.socket.try_clone()).collect();
                 let copies = copies.map_err(|error| format!("can't share {address}: {error}"))?;
                 let bound = inherited.address.unwrap_or(*address);
                 (bound, copies.into_iter().map(IntoRawFd::into_raw_fd).collect())

@@ -220,7 +220,8 @@ fn is_borrowing(view: &ExprMethodCall) -> bool {
     match name.as_str() {
         // A cell's or number's `get` has no argument and copies.
         "get" => !view.args.is_empty(),
-        "body" | "fields" | "first" | "last" | "method" | "path" | "query" | "target" => true,
+        "body" | "fields" | "first" | "host" | "last" | "method" | "param" | "path" | "query" | "target"
+        | "trailers" => true,
         _ => ["as_", "iter", "trim"].iter().any(|prefix| name.starts_with(prefix)),
     }
 }

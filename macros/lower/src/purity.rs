@@ -13,10 +13,11 @@ use syn::{BinOp, Expr, ExprMacro, UnOp};
 #[rustfmt::skip]
 const VIEWS: &[&str] = &[
     "abs", "as_bytes", "as_deref", "as_deref_mut", "as_mut", "as_mut_slice", "as_ref", "as_slice", "as_str", "body",
-    "body_length", "capacity", "clone", "cloned", "copied", "fields", "first", "get", "get_mut", "is_empty", "is_err",
-    "is_none", "is_ok", "is_some", "iter", "iter_mut", "last", "len", "max", "method", "min", "minor_version", "path",
-    "query", "target", "to_be_bytes", "to_le_bytes", "to_ne_bytes", "trim", "trim_ascii", "trim_ascii_end",
-    "trim_ascii_start", "trim_end", "trim_start", "unwrap_or", "unwrap_or_default",
+    "body_length", "capacity", "clone", "cloned", "condition", "copied", "fields", "first", "get", "get_mut", "host",
+    "is_empty", "is_err", "is_none", "is_ok", "is_some", "iter", "iter_mut", "last", "len", "max", "method", "min",
+    "minor_version", "offers", "param", "path", "query", "target", "to_be_bytes", "to_le_bytes", "to_ne_bytes",
+    "trailers", "trim", "trim_ascii", "trim_ascii_end", "trim_ascii_start", "trim_end", "trim_start", "unwrap_or",
+    "unwrap_or_default", "vacant",
 ];
 
 /// Associated functions that only make a value of their type, `Duration::from_secs`, `Line::new`: by name as well.
