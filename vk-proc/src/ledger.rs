@@ -20,6 +20,10 @@
 //!   handed over to the next build.
 #![allow(unsafe_code)]
 
+mod snapshot;
+
+pub use snapshot::{Seen, Snapshot};
+
 use crate::board::COLUMNS;
 use crate::shared::{Cell, Shared};
 use std::io;
@@ -36,6 +40,10 @@ struct Head {
     frozen: AtomicU32,
     /// Above the largest number that was ever in a row.
     high: AtomicU32,
+    /// How often the keeper has gone on with another build.
+    reloads: AtomicU32,
+    /// How often it was to, and the other build was refused.
+    refused: AtomicU32,
 }
 
 /// What is noted of one worker.
@@ -303,6 +311,26 @@ impl Ledger {
             std::thread::sleep(std::time::Duration::from_micros(100));
         }
         false
+    }
+
+    /// How often the keeper has gone on with another build.
+    pub fn reloads(&self) -> u32 {
+        self.head().reloads.load(Relaxed)
+    }
+
+    /// Counts a build that serves now.
+    pub fn count_reload(&self) {
+        self.head().reloads.fetch_add(1, Relaxed);
+    }
+
+    /// How often another build was refused.
+    pub fn refused(&self) -> u32 {
+        self.head().refused.load(Relaxed)
+    }
+
+    /// Counts a build that was refused.
+    pub fn count_refused(&self) {
+        self.head().refused.fetch_add(1, Relaxed);
     }
 
     /// From now on nobody opens or closes a descriptor. Those who are opening one just now are waited for.
