@@ -1,4 +1,5 @@
 use crate::{echo, pid, run, stand_in, vk};
+use std::fs::{self, File};
 use vk_try::{SIGKILL, eventually};
 
 #[test]
@@ -52,6 +53,19 @@ fn a_ledger_that_is_none_is_refused() {
     assert!(said.contains("can't be looked at: invalid data"), "{said}");
     assert!(!garbage.log().contains("ignored"));
     assert_eq!(run(&["ps", &pid(&garbage)]).0, Some(1));
+}
+
+#[test]
+fn who_only_looks_at_a_ledger_has_none() {
+    let keeper = stand_in(&["reload"]);
+    let descriptors = fs::read_dir(format!("/proc/{}/fd", pid(&keeper))).expect("our child");
+    let ledger = descriptors.map(|entry| entry.expect("our child").path()).find(|path| {
+        let link = fs::read_link(path).expect("our child's descriptors stay");
+        link.starts_with("/memfd:vk-ledger (deleted)")
+    });
+    // This process is the keeper's parent, and would be taken for the keeper's keeper.
+    let _looking = File::open(ledger.expect("it has a ledger")).expect("ours");
+    assert_eq!(run(&["reload", &pid(&keeper)]), (Some(0), String::new()));
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn command() -> Command {
                 .about("Lets an application go on with the build that lies at its path now")
                 .arg(pid("Its keeper's process").required(true))
                 .arg(timeout.clone())
-                .after_help("The exit status is 0 once the new build serves, and 1 if the old one goes on."),
+                .after_help("The exit status is 0 once the new build serves, and 1 otherwise; then one line says why."),
         )
         .subcommand(
             Command::new("ps")
