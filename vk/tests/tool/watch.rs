@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use vk_try::{App, SIGHUP, SIGTERM, eventually};
 
 /// The binary under watch, in a directory of its own that ends with the test.
@@ -70,9 +70,10 @@ fn each_build_is_tried_once() {
     assert_eq!(vk.log().matches("vk:").count(), 3, "{}", vk.log());
 }
 
-#[test]
-fn a_binary_that_is_being_written_is_waited_for() {
-    let target = Target::new("written");
+/// Whether it was seen that a binary which is being written is waited for; not if this machine made the writer
+/// pause, as it may when it is busy.
+fn waits_for_what_is_being_written(attempt: u32) -> bool {
+    let target = Target::new(&format!("written-{attempt}"));
     target.build();
     let vk = target.watch(&["reload", "reload"]);
     says(&vk, "ready", 1);
@@ -80,14 +81,24 @@ fn a_binary_that_is_being_written_is_waited_for() {
     let mut file = File::create(target.binary()).expect("a file of ours");
     file.set_permissions(Permissions::from_mode(0o755)).expect("a file of ours");
     for _ in 0..10 {
+        let begun = Instant::now();
         file.write_all(b"#!/bin/sh\n").expect("room");
         sleep(Duration::from_millis(50));
+        if begun.elapsed() > Duration::from_millis(150) {
+            return false;
+        }
     }
     assert!(!vk.log().contains("vk:"), "{}", vk.log());
-    says(&vk, "vk: reloaded\n", 1);
     drop(file);
+    says(&vk, "vk: reloaded\n", 1);
     sleep(Duration::from_millis(500));
     assert_eq!(vk.log().matches("vk:").count(), 1, "{}", vk.log());
+    true
+}
+
+#[test]
+fn a_binary_that_is_being_written_is_waited_for() {
+    assert!((0..10).any(waits_for_what_is_being_written), "this machine is too busy to see it");
 }
 
 #[test]
