@@ -186,6 +186,7 @@ mod tests {
     fn request(head: Head) -> Request {
         let mut request = Request::new();
         request.reset(&crate::Limits::DEFAULT);
+        request.sending.set(Sending::NotBegun);
         request.head = head;
         request
     }

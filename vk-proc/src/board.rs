@@ -63,6 +63,15 @@ pub fn recall(seat: &Seat) -> Stats {
     Stats { live, started, ended, panics, faults, dispatches, received, sent, starved }
 }
 
+/// Goes on counting from what another seat's worker has counted.
+pub fn inherit(seat: &Seat, former: &Seat) {
+    for ((column, mine), theirs) in COLUMNS.iter().zip(&seat.counters).zip(&former.counters) {
+        if column.1 == "counter" {
+            mine.fetch_add(theirs.load(Relaxed), Relaxed);
+        }
+    }
+}
+
 /// Counts a restart.
 pub fn restarted(seat: &Seat) {
     seat.counters[RESTARTS].fetch_add(1, Relaxed);

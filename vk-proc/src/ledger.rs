@@ -20,6 +20,10 @@
 //!   handed over to the next build.
 #![allow(unsafe_code)]
 
+mod snapshot;
+
+pub use snapshot::{Seen, Snapshot};
+
 use crate::board::COLUMNS;
 use crate::shared::{Cell, Shared};
 use std::io;

@@ -9,6 +9,7 @@
 //! Each micro-process moves by steps of which one decides: its first descriptor's row. Before it, the copy is nobody's;
 //! after it, the original is. A worker that dies meanwhile is followed by one that goes on with the rest.
 
+use crate::board;
 use crate::ledger::{Phase, State};
 use crate::listener;
 use crate::panics;
@@ -69,9 +70,7 @@ impl<B: Backend> Worker<B> {
             Err(error) => return Err(error),
         };
         self.clear_rows(former, listeners);
-        for (mine, theirs) in self.seat.counters.iter().zip(&seat.counters) {
-            mine.fetch_add(theirs.load(Relaxed), Relaxed);
-        }
+        board::inherit(self.seat, seat);
         let running = HeapId::from_bits(seat.running.load(Relaxed));
         if self.world.arena.is_live(running) {
             self.seat.running.store(running.to_bits(), Relaxed);
