@@ -38,9 +38,10 @@ pub enum Death {
     Own,
 }
 
-/// Deaths in a row, each while the same dispatch of the same micro-process was under way, that are still taken for
-/// a coincidence.
-const COINCIDENCES: u32 = 2;
+/// Deaths from outside in a row, each while the same dispatch of the same micro-process was under way, that are still
+/// taken for a coincidence: whoever kills workers every few milliseconds hits a long dispatch several times. A handler
+/// that gets its worker killed each time, for want of memory say, is found out after them.
+const COINCIDENCES: u32 = 7;
 
 /// Numbers above the largest known one among which an unknown descriptor is looked for: the kernel gives the
 /// lowest free one, and each worker opens one at a time.
