@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use vk_try::{App, PATIENCE, Process, SIGTERM, command, eventually};
 
 /// An application under trial.
@@ -103,9 +103,12 @@ impl Trial {
     /// If it keeps more, or fewer.
     #[track_caller]
     pub fn settles_at(&self, descriptors: usize) {
-        eventually(&format!("{descriptors} descriptors again: one is leaked or lost"), || {
-            self.keeper().descriptors() == descriptors
-        });
+        let end = Instant::now() + vk_try::PATIENCE;
+        while self.keeper().descriptors() != descriptors {
+            let open = self.keeper().open();
+            assert!(Instant::now() < end, "{descriptors} descriptors were there before, and now: {open:#?}");
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Checks that it still serves, ends it with SIGTERM, and checks how.

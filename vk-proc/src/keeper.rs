@@ -237,13 +237,7 @@ impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
                 !former.is_free() && !matches!(former.phase(), Phase::Released | Phase::Draining)
             });
         }
-        // Those who died before they were done with are done with now.
-        for (number, seat) in self.ledger.seats().iter().enumerate() {
-            let is_over = matches!(seat.phase(), Phase::Released | Phase::Draining);
-            if is_over && seat.pid.load(Relaxed) == 0 && !seat.is_free() {
-                self.ledger.vacate(number);
-            }
-        }
+        self.clear_seats();
         let settled = self.places.iter().all(|place| place.formers.is_empty());
         let hopeless =
             self.places.iter().any(|place| place.failures >= BUILD_FAILURES) || Instant::now() >= by;
@@ -332,20 +326,24 @@ impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
     fn reap(&mut self) {
         let mut status = 0;
         // SAFETY: waitpid writes the status of a child of ours.
-        let mut next = || unsafe {
+        let next = || unsafe {
             let pid = libc::waitpid(-1, &mut status, libc::WNOHANG | libc::WUNTRACED | libc::WCONTINUED);
             (pid > 0).then_some((pid, status))
         };
-        while let Some((pid, status)) = next() {
+        let changed: Vec<_> = std::iter::from_fn(next).collect();
+        let has_ended = |status: i32| !libc::WIFSTOPPED(status) && !libc::WIFCONTINUED(status);
+        // All of the dead are known before the first is buried: nobody waits for one of them.
+        for (pid, _) in changed.iter().filter(|(_, status)| has_ended(*status)) {
+            let seat = self.ledger.seats().iter().find(|seat| seat.pid.load(Relaxed) == *pid as u32);
+            seat.inspect(|seat| seat.pid.store(0, Relaxed));
+        }
+        for (pid, status) in changed {
             if let Some((probe, _)) = self.probe.take_if(|(probe, _)| probe.id() == pid as u32) {
                 let success = libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0;
                 self.follow(probe, success);
                 continue;
             }
-            let Some(number) = self.places.iter().position(|place| place.pid == Some(pid)) else {
-                self.bury_former(pid, status);
-                continue;
-            };
+            let Some(number) = self.places.iter().position(|place| place.pid == Some(pid)) else { continue };
             if libc::WIFSTOPPED(status) {
                 self.places[number].stopped = Some(Instant::now());
             } else if libc::WIFCONTINUED(status) {
@@ -354,18 +352,16 @@ impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
                 self.bury(number, pid, status);
             }
         }
+        self.clear_seats();
     }
 
-    /// A worker of a build before this one has ended: what it left is its successor's, or nobody's.
-    fn bury_former(&self, pid: libc::pid_t, status: i32) {
-        if libc::WIFSTOPPED(status) || libc::WIFCONTINUED(status) {
-            return;
-        }
-        let seats = self.ledger.seats();
-        let Some(number) = seats.iter().position(|seat| seat.pid.load(Relaxed) == pid as u32) else { return };
-        seats[number].pid.store(0, Relaxed);
-        if matches!(seats[number].phase(), Phase::Released | Phase::Draining) {
-            self.ledger.vacate(number);
+    /// Makes the seats free of workers of builds before this one that have handed over and have ended.
+    fn clear_seats(&self) {
+        for (number, seat) in self.ledger.seats().iter().enumerate() {
+            let is_over = matches!(seat.phase(), Phase::Released | Phase::Draining);
+            if is_over && seat.pid.load(Relaxed) == 0 && !seat.is_free() {
+                self.ledger.vacate(number);
+            }
         }
     }
 
@@ -374,7 +370,6 @@ impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
         let place = &mut self.places[number];
         let seat = self.ledger.seat(place.seat);
         (place.pid, place.stopped) = (None, None);
-        seat.pid.store(0, Relaxed);
         self.ledger.close_tools(place.seat);
         let was_running = seat.running.load(Relaxed) != 0;
         if libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == i32::from(HOPELESS) {

@@ -84,6 +84,8 @@ pub struct Seat {
     pub running: AtomicU64,
     /// Dispatches so far: a watchdog sees whether it is still the same one.
     pub dispatches: AtomicU64,
+    /// 1 until a worker serves: what it opens for itself may be in no row yet.
+    pub starting: AtomicU32,
     /// Odd while a descriptor is being opened.
     pub taking: AtomicU32,
     /// The generation of the descriptor that was entered last.
@@ -158,7 +160,15 @@ impl Seat {
     fn take(&self, place: usize, arena: RawFd) {
         let words = [&self.suspect, &self.running, &self.dispatches];
         words.into_iter().for_each(|word| word.store(0, Relaxed));
-        let halves = [&self.pid, &self.strikes, &self.recoveries, &self.fault, &self.phase];
+        let halves = [
+            &self.pid,
+            &self.starting,
+            &self.taking,
+            &self.strikes,
+            &self.recoveries,
+            &self.fault,
+            &self.phase,
+        ];
         halves.into_iter().for_each(|half| half.store(0, Relaxed));
         self.counters.iter().for_each(|counter| counter.store(0, Relaxed));
         self.place.store(place as u32, Relaxed);
@@ -368,6 +378,14 @@ impl Ledger {
         }
     }
 
+    /// Enters a descriptor that is open and in no row; false if somebody else has, meanwhile.
+    pub fn claim(&self, worker: usize, descriptor: Descriptor, owner: HeapId) -> bool {
+        let Some(row) = self.row(descriptor.number) else { return false };
+        let claimed = State::Closing.word(worker);
+        let free = row.state.compare_exchange(State::Free as u32, claimed, SeqCst, Relaxed).is_ok();
+        free && self.enter(worker, descriptor, owner).is_ok()
+    }
+
     /// Enters a descriptor of the worker itself.
     pub fn enter_tool(&self, worker: usize, number: RawFd) {
         if let Some(row) = self.row(number) {
@@ -444,7 +462,7 @@ impl Ledger {
 
     /// A worker is about to start, and to open its tools.
     pub fn starting(&self, worker: usize) {
-        self.seat(worker).taking.fetch_or(1, SeqCst);
+        self.seat(worker).starting.store(1, SeqCst);
     }
 
     /// Closes what a dead worker had for itself.
@@ -458,27 +476,33 @@ impl Ledger {
                 self.closed(worker, number);
             }
         }
-        if self.seat(worker).taking.load(SeqCst) % 2 == 1 {
-            self.close_unknown_tools(worker);
+        if self.seat(worker).starting.load(SeqCst) == 1 {
+            self.close_unknown_tools();
         }
     }
 
-    /// Closes pollers and signalfds that are in no row: a worker died before it could enter them.
-    fn close_unknown_tools(&self, worker: usize) {
+    /// Closes pollers, signalfds and what a worker opens to confine itself, if they are in no row: it died before it
+    /// could enter or close them.
+    fn close_unknown_tools(&self) {
         let unknown = || -> Vec<RawFd> {
             let numbers = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
             let is_tool = |entry: &std::fs::DirEntry| {
-                let kinds = ["anon_inode:[eventpoll]", "anon_inode:[io_uring]", "anon_inode:[signalfd]"];
-                std::fs::read_link(entry.path())
-                    .is_ok_and(|to| kinds.iter().any(|kind| to.as_os_str() == *kind))
+                let kinds = ["eventpoll", "io_uring", "signalfd", "landlock-ruleset"];
+                let path = std::fs::read_link(entry.path()).unwrap_or_default();
+                let path = path.to_string_lossy();
+                let kind = path.strip_prefix("anon_inode:[").and_then(|kind| kind.strip_suffix(']'));
+                kind.is_some_and(|kind| kinds.contains(&kind))
+                    || path == "/"
+                    || path.ends_with("/oom_score_adj")
             };
             let numbers =
                 numbers.filter(is_tool).filter_map(|entry| entry.file_name().to_str()?.parse().ok());
             numbers.filter(|number| self.read(*number).0 == State::Free).collect()
         };
         let before = unknown();
-        // Those that are being entered are by then.
-        if before.is_empty() || !self.wait_for_others(worker) {
+        // Those of workers that start just now are entered by then. The dead are known to be.
+        let starts = |seat: &Seat| seat.starting.load(SeqCst) == 1 && seat.pid.load(SeqCst) != 0;
+        if before.is_empty() || !wait(|| !self.seats().iter().any(starts)) {
             return;
         }
         for number in unknown().into_iter().filter(|number| before.contains(number)) {
@@ -493,18 +517,11 @@ impl Ledger {
     pub fn wait_for_others(&self, worker: usize) -> bool {
         let others = || self.seats().iter().enumerate().filter(|(other, _)| *other != worker);
         let before: Vec<u32> = others().map(|(_, seat)| seat.taking.load(SeqCst)).collect();
-        let is_done = || {
+        wait(|| {
             others()
                 .zip(&before)
                 .all(|((_, seat), before)| before % 2 == 0 || seat.taking.load(SeqCst) != *before)
-        };
-        for _ in 0..1000 {
-            if is_done() {
-                return true;
-            }
-            std::thread::sleep(std::time::Duration::from_micros(100));
-        }
-        false
+        })
     }
 
     /// From now on nobody of this build opens or closes a descriptor. Those who are opening one just now are waited for.
@@ -524,6 +541,17 @@ impl Ledger {
     pub fn is_frozen(&self) -> bool {
         self.head().frozen.load(SeqCst) >= self.build
     }
+}
+
+/// Waits until `is_done`, for at most 100 ms; false if it is not.
+fn wait(is_done: impl Fn() -> bool) -> bool {
+    for _ in 0..1000 {
+        if is_done() {
+            return true;
+        }
+        std::thread::sleep(std::time::Duration::from_micros(100));
+    }
+    false
 }
 
 /// The hard limit of descriptors: it may be raised up to there while the process runs.

@@ -62,7 +62,7 @@ impl<B: Backend> Worker<B> {
         if self.is_live(running) {
             self.catch_up(running);
         }
-        // An odd number says that what is open and in no row is ours.
+        // An odd number says that what is open and in no row may be ours.
         let taking = &self.seat.taking;
         taking.store(taking.load(SeqCst).next_multiple_of(2), SeqCst);
         failpoint!("caught up");
@@ -372,7 +372,9 @@ impl<B: Backend> Worker<B> {
         ledger.wait_for_others(worker);
         let number = found.into_iter().find(|number| unknown(&mut self.poller, *number))?;
         let descriptor = self.descriptors.next(number);
-        ledger.enter(worker, descriptor, id).ok()?;
+        if !ledger.claim(worker, descriptor, id) {
+            return None;
+        }
         failpoint!("entered late");
         self.watch(descriptor, id, false).ok().map(|()| descriptor)
     }

@@ -20,6 +20,7 @@ use crate::stats::Stats;
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::sync::atomic::Ordering::SeqCst;
 use vk_core::task::NEVER;
 use vk_core::time;
 use vk_core::{Entry, Nanos, Port, World};
@@ -238,6 +239,8 @@ impl<B: Backend> Worker<B> {
     pub fn run(&mut self) -> io::Result<()> {
         panics::install();
         faults::install(self.seat);
+        // Whatever it opened to begin with is in the ledger, or closed.
+        self.seat.starting.store(0, SeqCst);
         while self.stats.live > 0 && !self.released {
             self.turn()?;
         }

@@ -72,6 +72,19 @@ impl Process {
         fs::read_dir(format!("/proc/{}/fd", self.0)).expect("a living process").count()
     }
 
+    /// What its descriptors lead to, as proc(5) shows it.
+    ///
+    /// # Panics
+    /// If it has ended.
+    pub fn open(self) -> Vec<String> {
+        let entries = fs::read_dir(format!("/proc/{}/fd", self.0)).expect("a living process").flatten();
+        let show = |entry: fs::DirEntry| {
+            let to = fs::read_link(entry.path()).unwrap_or_default();
+            format!("{} {}", entry.file_name().display(), to.display())
+        };
+        entries.map(show).collect()
+    }
+
     /// Sends it a signal; nothing if it has ended.
     pub fn signal(self, signal: i32) {
         sys::kill(self.0, signal);
