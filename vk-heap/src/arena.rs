@@ -665,9 +665,12 @@ fn find(mapping: &Mapping, layout: &Layout, control: &mut Control) -> Found {
     let (mut free_heaps, mut warm_heaps) = (Set::full(heaps), Set::empty(heaps));
     each_touched(mapping, layout.slots_at(), size_of::<SlotRecord>(), heaps, |index| {
         let Some(id) = control.life(index) else {
-            return if control.has_lived(index) {
-                warm_heaps.insert(index)
-            };
+            // Who died while he made a heap has left loans that nobody has.
+            control.forget_loans(index);
+            if control.has_lived(index) {
+                warm_heaps.insert(index);
+            }
+            return;
         };
         match control.extents(index).collect::<Result<Vec<_>, _>>() {
             Ok(extents) => {

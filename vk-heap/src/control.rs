@@ -156,8 +156,9 @@ impl Control {
 
     /// Forgets what was lent to a slot that is free.
     pub(crate) fn forget_loans(&mut self, index: u32) {
-        let record = self.slot(index);
-        self.set_slot(index, SlotRecord { lent: NONE, ..record });
+        if self.has_extents(index) {
+            self.set_slot(index, SlotRecord { lent: NONE, ..self.slot(index) });
+        }
     }
 
     /// Ends the life `id`, with one store; what was lent to it is for the caller to clear.

@@ -94,6 +94,10 @@ impl<B: Backend> Worker<B> {
             if !process.turn(&mut self.world) {
                 break;
             }
+            // It got somewhere: who died in it before did so by coincidence.
+            if self.seat.suspect.load(Relaxed) == id.to_bits() {
+                self.seat.suspect.store(HeapId::NONE.to_bits(), Relaxed);
+            }
         }
         self.leave(process, id);
     }

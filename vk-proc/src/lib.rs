@@ -48,4 +48,5 @@ mod worker;
 
 pub use resume::Death;
 pub use stats::Stats;
+pub use takeover::Listener;
 pub use worker::{Settings, Worker};

@@ -19,6 +19,7 @@
 //! ring that another fills again; so each turn and what follows from it are transactions of their own.
 #![allow(unsafe_code)]
 
+use crate::listener;
 use std::io;
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
@@ -619,8 +620,14 @@ impl Process {
         self.task(self.main()).source
     }
 
-    /// Gives each coroutine its index in this build: `entry` tells what the former index means.
-    pub fn translate(&mut self, world: &mut World, entry: impl Fn(u32) -> Option<&'static Entry>) -> bool {
+    /// Gives each coroutine its index in this build: `entry` tells what the former index means. The connections that it
+    /// accepts, if it does, are for `handler`. False if a coroutine is not in this build.
+    pub fn translate(
+        &mut self,
+        world: &mut World,
+        entry: impl Fn(u32) -> Option<&'static Entry>,
+        handler: Option<&'static Entry>,
+    ) -> bool {
         world.arena.begin(&self.heap, [Span::EMPTY; 2]);
         let mut span = self.first();
         let mut known = true;
@@ -636,8 +643,25 @@ impl Process {
             }
             span = task.next;
         }
+        if let Some(handler) = handler {
+            self.accept_for(world, handler);
+        }
         world.arena.commit();
         known
+    }
+
+    /// The listener that this is starts `handler` from now on.
+    fn accept_for(&mut self, world: &mut World, handler: &'static Entry) {
+        let index = world.registry.index(handler);
+        let task = self.task(self.main());
+        if let Request::Start { entry, .. } = &mut task.request {
+            *entry = index;
+        }
+        let shape = Entry::of::<listener::listener>().shape();
+        let field =
+            shape.fields.iter().find(|field| field.name == "handler").expect("the listener's one parameter");
+        // SAFETY: the frame of a listener, whose layout is this build's; the field is a `u32` in it.
+        unsafe { self.heap.ptr(task.frame).add(field.offset as usize).cast::<u32>().write(index) }
     }
 
     /// Gives its one task, which stands at a checkpoint, a frame of this build, in which the blocking call under way

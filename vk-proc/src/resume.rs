@@ -38,9 +38,9 @@ pub enum Death {
     Own,
 }
 
-/// Deaths from outside in a row, each while the same dispatch of the same micro-process was under way, that are still
-/// taken for a coincidence: whoever kills workers every few milliseconds hits a long dispatch several times. A handler
-/// that gets its worker killed each time, for want of memory say, is found out after them.
+/// Deaths from outside in a row, each in the same transaction of the same micro-process, that are still taken for a
+/// coincidence: whoever kills workers every few milliseconds hits a long one several times. A handler that gets its
+/// worker killed each time, for want of memory say, is found out after them.
 const COINCIDENCES: u32 = 7;
 
 /// Numbers above the largest known one among which an unknown descriptor is looked for: the kernel gives the
@@ -218,8 +218,8 @@ impl<B: Backend> Worker<B> {
         for number in ledger.numbers() {
             let (state, holder, descriptor, owner) = ledger.read(number);
             match state {
-                State::Free | State::Tool => {}
-                _ if holder != worker => {}
+                State::Free | State::Tool => continue,
+                _ if holder != worker => continue,
                 State::Closing => closing.push(number),
                 State::Taken | State::Owned if self.is_live(owner) => {
                     // Where it fails, its owner finds it gone.

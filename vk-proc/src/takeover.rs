@@ -1,13 +1,15 @@
 //! A worker of a new build takes over from one of the build before.
 //!
 //! ```text
-//! former's arena    heap ──┬─ same names, frames and bodies ──────────────► copied: it resumes
+//! former's arena    heap ──┬─ listens where this build does ──────────────► copied: it accepts for the new handler
+//!                          ├─ same names, frames and bodies ──────────────► copied: it resumes
 //!                          ├─ at a checkpoint, frame fills the new one ───► copied: it is migrated
 //!                          └─ anything else ──────────────────────────────► left: the old build drains it
 //! ```
 //!
-//! Each micro-process moves by steps of which one decides: its first descriptor's row. Before it, the copy is nobody's;
-//! after it, the original is. A worker that dies meanwhile is followed by one that goes on with the rest.
+//! Each micro-process moves by steps of which one decides: the first of its descriptors that changes hands. Before it,
+//! the copy counts for nothing; after it, the original does. A worker that dies meanwhile is followed by one that goes
+//! on with the rest.
 
 use crate::board;
 use crate::ledger::{Phase, State};
@@ -18,7 +20,7 @@ use crate::worker::{Settings, Worker};
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::RawFd;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::time::{Duration, Instant};
 use vk_core::migrate::Migration;
 use vk_core::registry::{Described, Foreign};
@@ -32,10 +34,15 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How often it is looked whether it has.
 const LOOK: Duration = Duration::from_micros(50);
 
+/// A listening socket, and who serves its connections.
+pub type Listener = (RawFd, &'static Entry);
+
 /// What becomes of a micro-process.
 enum Fate {
-    /// It ends: it was part of how the old build worked.
+    /// It ends: this build does not listen there.
     Ends,
+    /// It goes on accepting connections, which this handler serves.
+    Listens(&'static Entry),
     /// It goes on as it is.
     Resumes,
     /// It goes on in a new frame.
@@ -56,7 +63,7 @@ impl<B: Backend> Worker<B> {
         former: usize,
         config: &Config,
         migrations: &[Migration],
-        listeners: &[RawFd],
+        listeners: &[Listener],
     ) -> io::Result<(usize, usize)> {
         let seat = self.settings.ledger.seat(former);
         if seat.is_free() || matches!(seat.phase(), Phase::Released | Phase::Draining) {
@@ -64,16 +71,19 @@ impl<B: Backend> Worker<B> {
         }
         let is_alive = self.stop(former)?;
         let (came, stay) = match Arena::attach(seat.arena(), config) {
-            Ok(mut arena) => self.take_from(&mut arena, former, migrations),
+            Ok(mut arena) => self.take_from(&mut arena, former, migrations, listeners),
             // Of another size: nothing of it fits here.
             Err(error) if error.kind() == io::ErrorKind::InvalidData => (0, 1),
             Err(error) => return Err(error),
         };
-        self.clear_rows(former, listeners);
+        let sockets: Vec<RawFd> = listeners.iter().map(|(socket, _)| *socket).collect();
+        self.clear_rows(former, &sockets);
         board::inherit(self.seat, seat);
         let running = HeapId::from_bits(seat.running.load(Relaxed));
         if self.world.arena.is_live(running) {
+            // It died in the middle of a dispatch: what it had done is for `resume` to find out.
             self.seat.running.store(running.to_bits(), Relaxed);
+            self.seat.taking.fetch_or(seat.taking.load(SeqCst) % 2, SeqCst);
         }
         seat.set_phase(if stay > 0 && is_alive { Phase::Draining } else { Phase::Released });
         Ok((came, stay))
@@ -107,7 +117,13 @@ impl<B: Backend> Worker<B> {
         Ok(true)
     }
 
-    fn take_from(&mut self, arena: &mut Arena, former: usize, migrations: &[Migration]) -> (usize, usize) {
+    fn take_from(
+        &mut self,
+        arena: &mut Arena,
+        former: usize,
+        migrations: &[Migration],
+        listeners: &[Listener],
+    ) -> (usize, usize) {
         let ledger = self.settings.ledger;
         let mut descriptors: HashMap<HeapId, Vec<RawFd>> = HashMap::new();
         for number in ledger.numbers() {
@@ -124,7 +140,7 @@ impl<B: Backend> Worker<B> {
             let part = arena.open_all(&lives[at..]).max(1);
             for &id in &lives[at..at + part] {
                 let descriptors = descriptors.get(&id).map_or(&[][..], Vec::as_slice);
-                match self.fetch(arena, id, &foreign, migrations, descriptors) {
+                match self.fetch(arena, id, &foreign, (migrations, listeners), descriptors) {
                     Some(true) => came += 1,
                     Some(false) => stay += 1,
                     None => {}
@@ -144,15 +160,17 @@ impl<B: Backend> Worker<B> {
         arena: &mut Arena,
         id: HeapId,
         foreign: &Foreign,
-        migrations: &[Migration],
+        (migrations, listeners): (&[Migration], &[Listener]),
         descriptors: &[RawFd],
     ) -> Option<bool> {
-        if self.world.arena.is_live(id) && self.has_come(id) {
+        if self.world.arena.is_live(id) && self.has_come(id, descriptors) {
+            // A worker before this one got so far, or further.
+            self.pass(descriptors);
             arena.destroy(id);
             return Some(true);
         }
         self.world.arena.destroy(id);
-        match self.fate(arena, id, foreign) {
+        match self.fate(arena, id, foreign, listeners) {
             Fate::Ends => {
                 arena.destroy(id);
                 None
@@ -165,43 +183,29 @@ impl<B: Backend> Worker<B> {
                     self.world.arena.destroy(id);
                     return Some(false);
                 }
-                self.pass(id, descriptors);
-                failpoint!("passed");
+                self.pass(descriptors);
                 arena.destroy(id);
                 Some(true)
             }
         }
     }
 
-    /// Whether the copy is the one that counts: a worker before this one got so far.
-    fn has_come(&mut self, id: HeapId) -> bool {
-        let Ok(heap) = self.world.arena.open(id) else { return false };
-        let process = Process::claim(heap, |entry| self.world.registry.get(entry).map(Entry::frame_size));
-        let come = process.is_some_and(|process| self.is_owner(process));
-        self.world.arena.close(id);
-        come
+    /// Whether the copy is the one that counts: one of its descriptors is this worker's, or none is left to come.
+    fn has_come(&self, id: HeapId, left: &[RawFd]) -> bool {
+        let Settings { ledger, worker, .. } = self.settings;
+        let mine = |number| {
+            let (state, holder, _, owner) = ledger.read(number);
+            matches!(state, State::Taken | State::Owned) && (holder, owner) == (worker, id)
+        };
+        left.is_empty() || ledger.numbers().any(mine)
     }
 
-    fn fate(&self, arena: &mut Arena, id: HeapId, foreign: &Foreign) -> Fate {
+    fn fate(&self, arena: &mut Arena, id: HeapId, foreign: &Foreign, listeners: &[Listener]) -> Fate {
         let Ok(heap) = arena.open(id) else { return Fate::Ends };
         let process = Process::claim(heap, |entry| foreign.get(entry).map(|described| described.size));
+        let fate = process.map_or(Fate::Stays, |process| fate_of(process, foreign, listeners));
         arena.close(id);
-        let Some(process) = process else { return Fate::Stays };
-        let tasks: Vec<_> = process.tasks().collect();
-        let known: Option<Vec<(&Described, &Entry)>> = tasks
-            .iter()
-            .map(|task| {
-                let described = foreign.get(task.entry)?;
-                Some((described, described.entry()?))
-            })
-            .collect();
-        let is_listener = |described: &Described| described.name == Entry::of::<listener::listener>().name();
-        match known.as_deref() {
-            Some([(described, _), ..]) if is_listener(described) => Fate::Ends,
-            Some(known) if known.iter().all(|(described, entry)| described.is_same(entry)) => Fate::Resumes,
-            Some([_]) if tasks[0].checkpoint != 0 && tasks[0].rx.is_empty() => Fate::Migrates,
-            _ => Fate::Stays,
-        }
+        fate
     }
 
     /// Makes the copy one of this build.
@@ -234,23 +238,19 @@ impl<B: Backend> Worker<B> {
                     }
                 }
             }
-            _ => process.translate(&mut self.world, entry),
+            Fate::Listens(handler) => process.translate(&mut self.world, entry, Some(handler)),
+            _ => process.translate(&mut self.world, entry, None),
         };
         self.world.arena.close(id);
         fits
     }
 
-    /// Makes the descriptors of a micro-process this worker's: the one it began with last, since that decides.
-    fn pass(&mut self, id: HeapId, descriptors: &[RawFd]) {
+    /// Makes the descriptors of a micro-process this worker's.
+    fn pass(&self, descriptors: &[RawFd]) {
         let Settings { ledger, worker, .. } = self.settings;
-        let first = self.world.arena.open(id).ok().and_then(|heap| match Process::of(heap).source() {
-            Port::Descriptor(source) => Some(source.number),
-            _ => None,
-        });
-        self.world.arena.close(id);
-        let others = descriptors.iter().filter(|number| Some(**number) != first);
-        for number in others.chain(first.iter()) {
+        for number in descriptors {
             ledger.pass(worker, *number);
+            failpoint!("passed");
         }
     }
 
@@ -267,5 +267,30 @@ impl<B: Backend> Worker<B> {
             }
             ledger.forget(number);
         }
+    }
+}
+
+/// What becomes of an open micro-process.
+fn fate_of(process: Process, foreign: &Foreign, listeners: &[Listener]) -> Fate {
+    let tasks: Vec<_> = process.tasks().collect();
+    let known: Option<Vec<(&Described, &Entry)>> = tasks
+        .iter()
+        .map(|task| {
+            let described = foreign.get(task.entry)?;
+            Some((described, described.entry()?))
+        })
+        .collect();
+    let is_listener = |described: &Described| described.name == Entry::of::<listener::listener>().name();
+    match known.as_deref() {
+        Some([(described, entry)]) if is_listener(described) => {
+            let accepts = |listener: &&Listener| matches!(process.source(), Port::Descriptor(at) if at.number == listener.0);
+            match listeners.iter().find(accepts) {
+                Some((_, handler)) if described.is_same(entry) => Fate::Listens(handler),
+                _ => Fate::Ends,
+            }
+        }
+        Some(known) if known.iter().all(|(described, entry)| described.is_same(entry)) => Fate::Resumes,
+        Some([_]) if tasks[0].checkpoint != 0 && tasks[0].rx.is_empty() => Fate::Migrates,
+        _ => Fate::Stays,
     }
 }

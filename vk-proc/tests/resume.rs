@@ -8,7 +8,7 @@ extern crate vk_core as vk;
 use std::cell::RefCell;
 use std::io;
 use std::mem;
-use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::os::fd::RawFd;
 use std::panic::{self, AssertUnwindSafe};
 use std::rc::Rc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use vk_core::{Child, Descriptor, Entry, HeapBytes, Io, Line, Sink, Source};
 use vk_heap::failpoint::{self, Death as Place};
 use vk_heap::{Arena, Config, Guard};
 use vk_poll::{Faults, Peer, Sim};
-use vk_proc::ledger::Ledger;
+use vk_proc::ledger::{Ledger, Phase};
 use vk_proc::{Death, Settings, Worker};
 
 const GUARDS: [Guard; 3] = [Guard::Strict, Guard::Epoch(2), Guard::Off];
@@ -24,7 +24,9 @@ const GUARDS: [Guard; 3] = [Guard::Strict, Guard::Epoch(2), Guard::Off];
 /// What outlives the workers, and who they are.
 struct Keeper {
     sim: Sim,
-    memfd: &'static OwnedFd,
+    /// The seat of the worker, and those of builds before it that have not handed over.
+    seat: usize,
+    formers: Vec<usize>,
     config: Config,
     ledger: &'static Ledger,
     listener: RawFd,
@@ -35,27 +37,44 @@ struct Keeper {
 impl Keeper {
     fn new(seed: u64, faults: Faults, guard: Guard, handler: &'static Entry) -> Keeper {
         let config = Config { heaps: 32, heap_size: 8192, pool_blocks: 64, guard };
-        let memfd: &'static OwnedFd = Box::leak(Box::new(Arena::memfd(&config).unwrap()));
         let sim = Sim::new(seed, faults);
         let listener = sim.listen();
         let ledger = Box::leak(Box::new(Ledger::new(1).unwrap()));
-        Keeper { sim, memfd, config, ledger, listener, handler, deaths: 0 }
+        let seat = ledger.sit(0, Arena::memfd(&config).unwrap()).unwrap();
+        Keeper { sim, seat, formers: Vec::new(), config, ledger, listener, handler, deaths: 0 }
+    }
+
+    /// From the next life on a build follows, which is the same.
+    fn follow(&mut self) {
+        self.formers.retain(|former| !matches!(self.ledger.seat(*former).phase(), Phase::Released));
+        self.formers.push(self.seat);
+        self.seat = self.ledger.sit(0, Arena::memfd(&self.config).unwrap()).expect("a free seat");
     }
 
     fn worker(&self) -> Worker<Sim> {
-        let arena = Arena::attach(self.memfd.as_fd(), &self.config).unwrap();
-        let settings = Settings { max_procs: 32, ledger: self.ledger, worker: 0 };
+        let arena = Arena::attach(self.ledger.seat(self.seat).arena(), &self.config).unwrap();
+        let settings = Settings { max_procs: 32, ledger: self.ledger, worker: self.seat };
         Worker::new(arena, self.sim.clone(), None, settings).unwrap()
     }
 
     /// Runs workers, each for as long as `life` says, in steps, and the last until there is nothing left to do; the
     /// last one.
-    fn run(&mut self, mut life: impl FnMut() -> Option<u32>, drain: bool) -> Worker<Sim> {
+    fn run(&mut self, mut life: impl FnMut() -> Life, drain: bool) -> Worker<Sim> {
         loop {
-            failpoint::arm(life());
+            let Life { steps, follows } = life();
+            if follows {
+                self.follow();
+                if std::env::var("VK_PLACES").is_ok() {
+                    eprintln!("build {} follows {:?}", self.seat, self.formers);
+                }
+            }
+            failpoint::arm(steps);
             let mut worker = None;
             let result = panic::catch_unwind(AssertUnwindSafe(|| {
                 let worker = worker.insert(self.worker());
+                for former in &self.formers {
+                    worker.take_over(*former, &self.config, &[], &[(self.listener, self.handler)]).unwrap();
+                }
                 worker.resume(Death::Outside, &[self.listener]);
                 match (worker.is_listening(self.listener), drain) {
                     (false, false) => worker.listen(self.listener, self.handler).unwrap(),
@@ -82,6 +101,23 @@ impl Keeper {
             mem::forget(worker);
             self.sim.forget_all();
         }
+    }
+}
+
+/// What becomes of a worker.
+#[derive(Clone, Copy)]
+struct Life {
+    /// It dies after so many steps; with none it lives.
+    steps: Option<u32>,
+    /// Whether it is of another build than the one before.
+    follows: bool,
+}
+
+impl Life {
+    const LONG: Life = Life { steps: None, follows: false };
+
+    fn of(steps: u32) -> Life {
+        Life { steps: Some(steps), follows: false }
     }
 }
 
@@ -130,7 +166,7 @@ fn trial(
     (seed, faults, guard): (u64, Faults, Guard),
     clients: Vec<Vec<u8>>,
     expected: fn(&[u8]) -> Vec<u8>,
-    life: impl FnMut() -> Option<u32>,
+    life: impl FnMut() -> Life,
 ) -> u32 {
     let _ = tracing_subscriber::fmt().with_test_writer().try_init();
     let mut keeper = Keeper::new(seed, faults, guard, handler);
@@ -155,7 +191,7 @@ fn trial(
     assert_eq!(worker.stats().live, 1, "{context}: only the listener is left");
     drop(worker);
     keeper.sim.forget_all();
-    let worker = keeper.run(|| None, true);
+    let worker = keeper.run(|| Life::LONG, true);
     worker.check_conservation().unwrap_or_else(|error| panic!("{context}: {error}"));
     assert_eq!(keeper.sim.descriptors(), 0, "{context}: every descriptor is closed");
     for (at, client) in clients.borrow().iter().enumerate() {
@@ -172,7 +208,7 @@ fn once_at_each_step(handler: &'static Entry, clients: &[Vec<u8>], expected: fn(
     for (at, guard) in GUARDS.into_iter().enumerate() {
         let stride = 3;
         for step in (at as u32..).step_by(stride) {
-            let mut lives = [Some(step), None].into_iter();
+            let mut lives = [Life::of(step), Life::LONG].into_iter();
             let life = move || lives.next().unwrap();
             let deaths = trial(handler, (7, Faults::NONE, guard), clients.to_vec(), expected, life);
             if deaths == 0 {
@@ -192,7 +228,9 @@ fn again_and_again(handler: &'static Entry, clients: &[Vec<u8>], expected: fn(&[
             let mut left = 60;
             let life = move || {
                 left -= 1;
-                (left > 0).then(|| dice(if left % 4 == 0 { 40 } else { 400 }) as u32)
+                let steps = (left > 0).then(|| dice(if left % 4 == 0 { 40 } else { 400 }) as u32);
+                // Seats that are not handed over yet are not free.
+                Life { steps, follows: left % 5 == 0 && seed % 2 == 0 }
             };
             trial(handler, (seed, Faults::ALL, guard), clients.to_vec(), expected, life);
         }
@@ -368,6 +406,28 @@ fn timers() {
     again_and_again(Entry::handler::<sleeper>(), &text(4, 20), <[u8]>::to_vec);
 }
 
+/// Each step of taking over in turn is the last of a worker, of one build after the other.
+#[test]
+fn builds_that_follow() {
+    for step in 0..400 {
+        let mut lives = [
+            Life::of(150),
+            Life { steps: Some(step), follows: true },
+            Life::of(step / 2),
+            Life { steps: None, follows: step % 2 == 0 },
+        ]
+        .into_iter();
+        let life = move || lives.next().unwrap();
+        trial(
+            Entry::handler::<echo>(),
+            (7, Faults::NONE, Guard::Epoch(2)),
+            text(3, 20),
+            <[u8]>::to_vec,
+            life,
+        );
+    }
+}
+
 const BACKEND: &str = "10.0.0.1:7";
 
 /// Passes everything on to somebody outside, and back what he answers.
@@ -407,7 +467,7 @@ fn connections_outwards() {
             theirs.borrow_mut().extend(peer.recv());
             busy
         });
-        let mut lives = [Some(step), None].into_iter();
+        let mut lives = [Life::of(step), Life::LONG].into_iter();
         let worker = keeper.run(move || lives.next().unwrap(), false);
         assert_eq!(*received.borrow(), b"hello", "step {step}");
         assert!(client.ended() && !client.was_reset(), "step {step}");

@@ -16,7 +16,7 @@ use vk_proc::activation::{self, Inherited};
 use vk_proc::build::{self, Handover, Program, Sockets};
 use vk_proc::keeper::{self, Keeping, Start};
 use vk_proc::ledger::Ledger;
-use vk_proc::{Settings, Worker, affinity, confine, signals, socket};
+use vk_proc::{Listener, Settings, Worker, affinity, confine, signals, socket};
 
 /// Blocks of 64 KiB that micro-processes borrow while they stream: address space, not memory.
 const POOL_BLOCKS: u32 = 65_536;
@@ -69,7 +69,7 @@ pub fn serve(app: &App, options: &Options) -> Result<ExitCode, String> {
     }
     let addresses: Vec<SocketAddr> = wanted.iter().map(|(address, _)| *address).collect();
     let listeners = listen(&addresses, handed, inherited, ledger.places())?;
-    let share = |place: usize| -> Vec<(RawFd, &'static Entry)> {
+    let share = |place: usize| -> Vec<Listener> {
         listeners.iter().zip(&wanted).map(|((_, sockets), (_, handler))| (sockets[place], *handler)).collect()
     };
     let Some(program) = program else { return Ok(plan.work(Work::Alone(share(0))).into()) };
@@ -94,9 +94,9 @@ enum Work {
     /// Standard input and output, in this process.
     Stdio(&'static Entry),
     /// Connections, in this process.
-    Alone(Vec<(RawFd, &'static Entry)>),
+    Alone(Vec<Listener>),
     /// Connections, in a process of its own, going on with what is left by the worker before it.
-    Kept(Vec<(RawFd, &'static Entry)>, Start),
+    Kept(Vec<Listener>, Start),
 }
 
 fn log(options: &Options) -> Result<(), String> {
@@ -232,7 +232,7 @@ impl Plan<'_> {
             Work::Kept(listeners, start) => {
                 let sockets: Vec<RawFd> = listeners.iter().map(|(socket, _)| *socket).collect();
                 for former in start.formers {
-                    match worker.take_over(former, &config, self.app.migrations, &sockets) {
+                    match worker.take_over(former, &config, self.app.migrations, &listeners) {
                         Ok((0, 0)) => {}
                         Ok((came, stay)) => tracing::info!(came, stay, "took over from the build before"),
                         Err(error) => {
