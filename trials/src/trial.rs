@@ -103,7 +103,7 @@ impl Trial {
     /// If it keeps more, or fewer.
     #[track_caller]
     pub fn settles_at(&self, descriptors: usize) {
-        let end = Instant::now() + vk_try::PATIENCE;
+        let end = Instant::now() + PATIENCE;
         while self.keeper().descriptors() != descriptors {
             let open = self.keeper().open();
             assert!(Instant::now() < end, "{descriptors} descriptors were there before, and now: {open:#?}");

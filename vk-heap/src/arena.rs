@@ -171,8 +171,10 @@ impl Arena {
         if let Some(id) = undo.active()
             && undo.rollback().is_err()
         {
-            // What it was in the middle of, nobody knows.
-            control.end_life(id);
+            // What it was in the middle of, nobody knows. The log was damaged, so the id may be, too.
+            if control.is_live(id) {
+                control.end_life(id);
+            }
         }
         failpoint!("rolled back");
         let Found { free_heaps, free_blocks, warm_heaps, warm_blocks } =

@@ -196,9 +196,9 @@ impl Iterator for Entries {
         let entry: Entry = self.undo.log.read(at as usize);
         let (arena, log) = (self.undo.arena.len() as u64, u64::from(LOG));
         let next = entry.len.checked_next_multiple_of(ALIGN.into()).and_then(|len| at.checked_add(len));
-        let sound = next
-            .is_some_and(|next| next + u64::from(ALIGN) <= log.min(size_of::<Head>() as u64 + self.end))
-            && entry.at <= arena
+        let sound = next.is_some_and(|next| {
+            next + u64::from(ALIGN) <= log.min((size_of::<Head>() as u64).saturating_add(self.end))
+        }) && entry.at <= arena
             && entry.len <= arena - entry.at;
         if !sound {
             self.at = self.end;

@@ -93,8 +93,11 @@ impl Handover {
         let [ledger, former] = [ledger, former].map(|number| unsafe { OwnedFd::from_raw_fd(number) });
         let listeners = listeners.split(';').filter(|listener| !listener.is_empty());
         let listeners = listeners.map(|listener| parse(listener).ok_or(io::ErrorKind::InvalidData));
+        let ledger = Ledger::adopt(ledger)?;
+        // Numbers that were closed already will be others': who reads the row later must not close those.
+        ledger.numbers().filter(|number| !is_open(*number)).for_each(|number| ledger.forget_closing(number));
         Ok(Some(Handover {
-            ledger: Ledger::adopt(ledger)?,
+            ledger,
             former,
             listeners: listeners.collect::<Result<_, _>>()?,
             refused: refused != 0,
@@ -141,13 +144,14 @@ impl Program {
 
     /// Makes this process one of the binary that lies at the path now, or of `back`. Returns only if that fails; then
     /// nothing has changed.
-    pub(crate) fn exec(&self, ledger: &Ledger, listeners: &[Sockets], back: Option<&OwnedFd>) -> io::Error {
+    pub fn exec(&self, ledger: &Ledger, listeners: &[Sockets], back: Option<&OwnedFd>) -> io::Error {
         let handed = |pass: bool| {
             let rows = ledger.numbers().filter(|number| ledger.is_handed_over(*number));
             let arenas =
                 ledger.seats().iter().filter(|seat| !seat.is_free()).map(|seat| seat.arena().as_raw_fd());
+            let sockets = listeners.iter().flat_map(|(_, sockets)| sockets.iter().copied());
             let own = [ledger.memfd(), self.running];
-            rows.chain(arenas).chain(own).for_each(|number| inherit(number, pass));
+            rows.chain(arenas).chain(sockets).chain(own).for_each(|number| inherit(number, pass));
         };
         if !ledger.freeze() {
             ledger.thaw();
@@ -174,10 +178,11 @@ impl Program {
 
 /// Whether the probe says yes: it has ended well, with the right answer.
 pub(crate) fn is_willing(mut probe: Child, success: bool) -> bool {
-    let mut answer = String::new();
-    // A grandchild could keep the pipe open: what fits is there already.
-    let read = probe.stdout.take().is_some_and(|out| out.take(64).read_to_string(&mut answer).is_ok());
-    success && read && answer.trim_end() == probe_answer()
+    let Some(out) = probe.stdout.take().filter(|_| success) else { return false };
+    // What it said is there. Whom it has left behind may keep the pipe open, and is not waited for.
+    let mut answer = [0; 64];
+    let read = vk_poll::set_nonblocking(out.as_raw_fd(), true).and_then(|_| { out }.read(&mut answer));
+    read.is_ok_and(|count| answer[..count].trim_ascii_end() == probe_answer().as_bytes())
 }
 
 /// execve(2), with the environment of this process and one variable more. The signals that are blocked stay so, in
@@ -198,6 +203,11 @@ fn execute(path: Vec<u8>, args: &[OsString], variable: Vec<u8>) -> io::Error {
     // SAFETY: a C string and two lists of them, each ending with null, which live until the call returns.
     unsafe { libc::execve(path.as_ptr(), pointers(&args).as_ptr(), pointers(&environment).as_ptr()) };
     io::Error::last_os_error()
+}
+
+fn is_open(number: RawFd) -> bool {
+    // SAFETY: no memory is involved.
+    unsafe { libc::fcntl(number, libc::F_GETFD) >= 0 }
 }
 
 /// Whether a program that is executed has the descriptor, too.

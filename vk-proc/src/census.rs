@@ -151,26 +151,32 @@ impl<B: Backend> Worker<B> {
         let Settings { ledger, worker, .. } = self.settings;
         ledger.closing(worker, number);
         failpoint!("closing");
-        if ledger.is_frozen() {
-            // The number must stay taken; the other end learns now that it is over.
+        let closed = ledger.take(worker, || {
+            self.poller.close(number);
+            failpoint!("closed");
+            ledger.closed(worker, number);
+            Ok(())
+        });
+        if closed.is_err() {
+            // Frozen: the number must stay taken; the other end learns now that it is over.
             let _ = self.poller.shutdown(number);
             self.poller.forget(number);
-            return self.graveyard.push(number);
+            self.graveyard.push(number);
         }
-        self.poller.close(number);
-        failpoint!("closed");
-        ledger.closed(worker, number);
     }
 
     /// Closes what could not be closed while the ledger was frozen.
     pub(crate) fn clear_graveyard(&mut self) {
-        if self.graveyard.is_empty() || self.is_frozen() {
-            return;
-        }
         let Settings { ledger, worker, .. } = self.settings;
-        for number in std::mem::take(&mut self.graveyard) {
-            self.poller.close(number);
-            ledger.closed(worker, number);
+        while let Some(number) = self.graveyard.pop() {
+            let closed = ledger.take(worker, || {
+                self.poller.close(number);
+                ledger.closed(worker, number);
+                Ok(())
+            });
+            if closed.is_err() {
+                return self.graveyard.push(number);
+            }
         }
     }
 

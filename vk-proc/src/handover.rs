@@ -36,7 +36,11 @@ impl<B: Backend> Worker<B> {
             match self.seat.phase() {
                 Phase::Stopped if !abandoned => std::thread::sleep(LOOK),
                 Phase::Serving | Phase::Asked | Phase::Stopped => return self.seat.set_phase(Phase::Serving),
-                Phase::Released => return self.released = true,
+                Phase::Released => {
+                    // Other workers of this build may live on, and their table with them: nothing of it may stay open.
+                    self.part_with_what_moved();
+                    return self.released = true;
+                }
                 Phase::Draining => return self.serve_the_rest(),
             }
         }
@@ -47,20 +51,25 @@ impl<B: Backend> Worker<B> {
         let Ok(ledger) = Ledger::of_one() else { return self.released = true };
         self.settings.ledger = Box::leak(Box::new(ledger));
         self.settings.worker = 0;
+        self.part_with_what_moved();
+        // New connections are for the new build.
+        let listeners: Vec<_> =
+            self.known.iter().filter(|known| known.live && known.listener).map(|k| k.id).collect();
+        listeners.into_iter().for_each(|id| self.end(id));
+        (self.world.ending, self.parted) = (true, true);
+        self.drain_end = self.world.now + DRAIN;
+        tracing::info!(connections = self.stats.live, "what can't go on in the new build is drained");
+    }
+
+    /// Closes, in this table, what the successor has.
+    fn part_with_what_moved(&mut self) {
         for index in 0..self.known.len() {
             let Known { id, live, .. } = self.known[index];
             if live && !self.world.arena.is_live(id) {
                 self.part_with(id);
             }
         }
-        // New connections are for the new build.
-        let listeners: Vec<_> =
-            self.known.iter().filter(|known| known.live && known.listener).map(|k| k.id).collect();
-        listeners.into_iter().for_each(|id| self.end(id));
         std::mem::take(&mut self.graveyard).into_iter().for_each(|number| self.poller.close(number));
-        self.world.ending = true;
-        self.drain_end = self.world.now + DRAIN;
-        tracing::info!(connections = self.stats.live, "what can't go on in the new build is drained");
     }
 
     /// The micro-process is another worker's: its descriptors close here, and stay open there.

@@ -15,11 +15,12 @@
 use crate::Death;
 use crate::board;
 use crate::build::{self, Program, Sockets};
-use crate::ledger::{Ledger, Phase, WORKERS};
+use crate::ledger::{BUILDS, Ledger, Phase, Seat, WORKERS};
 use crate::notify::Notifier;
 use crate::signals;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::panic::{self, AssertUnwindSafe};
 use std::process::{Child, ExitCode};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -33,7 +34,7 @@ const LONGEST_DELAY: Duration = Duration::from_secs(5);
 const FAILURES: u32 = 16;
 
 /// The keeper's number among the workers', in the ledger.
-const KEEPER: usize = WORKERS;
+const KEEPER: usize = WORKERS * BUILDS;
 
 /// The status with which a worker says that it can't work at all, so that starting it again is no use.
 pub const HOPELESS: u8 = 1;
@@ -46,6 +47,9 @@ const SETTLE_LOOK: Duration = Duration::from_millis(5);
 
 /// Starts of a worker of the next build that come to nothing, before the build before it comes back.
 const BUILD_FAILURES: u32 = 3;
+
+/// The status of a worker that has panicked itself, as std has it for a process.
+const PANICKED: u8 = 101;
 
 /// How long to wait before the next start, after so many in a row that came to nothing.
 fn delay(failures: u32) -> Duration {
@@ -69,6 +73,8 @@ pub struct Start {
     pub death: Death,
     /// The seats of those that it takes over from: workers of builds before this one.
     pub formers: Vec<usize>,
+    /// Whether the one before it was draining: its listeners are closed.
+    pub ending: bool,
 }
 
 /// One worker's place.
@@ -87,8 +93,6 @@ struct Place {
     begun: u64,
     /// Starts in a row that came to nothing.
     failures: u32,
-    /// The dispatch under way, and since when.
-    seen: (Dispatch, Instant),
     /// Since when it is stopped.
     stopped: Option<Instant>,
     /// Whether it was killed for a dispatch that took too long.
@@ -119,6 +123,8 @@ struct Keeper<'a, F> {
     work: F,
     ledger: &'static Ledger,
     places: Vec<Place>,
+    /// By seat: the dispatch under way, and since when.
+    seen: Vec<(Dispatch, Instant)>,
     notifier: Option<Notifier>,
     probe: Option<(Child, Instant)>,
     /// Until when this build has to have taken over.
@@ -148,7 +154,6 @@ pub fn keep(keeping: Keeping<'_>, work: impl FnMut(Start) -> u8) -> io::Result<E
         death: Death::Outside,
         begun: 0,
         failures: 0,
-        seen: ((0, 0), now),
         stopped: None,
         overrun: false,
     };
@@ -156,12 +161,17 @@ pub fn keep(keeping: Keeping<'_>, work: impl FnMut(Start) -> u8) -> io::Result<E
     let settle_by = Some(now + BUILD_TIME);
     let notifier = Notifier::from_env();
     let (ending, failed) = (false, false);
+    let seen = vec![((0, 0), now); ledger.seats().len()];
+    let probe = None;
     let mut keeper =
-        Keeper { keeping, work, ledger, places, notifier, probe: None, settle_by, ending, failed };
+        Keeper { keeping, work, ledger, places, seen, notifier, probe, settle_by, ending, failed };
     loop {
         keeper.start_due();
         keeper.settle();
-        if keeper.places.iter().all(|place| place.pid.is_none() && place.due.is_none()) {
+        let gone = |seat: &Seat| seat.pid.load(Relaxed) == 0;
+        if keeper.places.iter().all(|place| place.pid.is_none() && place.due.is_none())
+            && ledger.seats().iter().all(gone)
+        {
             return Ok(if keeper.failed { ExitCode::FAILURE } else { ExitCode::SUCCESS });
         }
         wait(&signals, keeper.next_look())?;
@@ -214,6 +224,9 @@ impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
 
     /// The next build has said whether it could follow: it does, in place of this one.
     fn follow(&mut self, probe: Child, success: bool) {
+        if self.ending {
+            return;
+        }
         if !build::is_willing(probe, success) {
             return self
                 .refuse("the new one does not start with these arguments, or is none of this framework's");
@@ -229,7 +242,7 @@ impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
 
     /// Sees whether this build has taken over everything, or never will.
     fn settle(&mut self) {
-        let Some(by) = self.settle_by else { return };
+        let Some(by) = self.settle_by.filter(|_| !self.ending) else { return };
         for place in &mut self.places {
             let ledger = self.ledger;
             place.formers.retain(|former| {
@@ -260,10 +273,8 @@ impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
             && let Some(former) = &self.keeping.former
         {
             tracing::error!("this build can't take over, the one before it comes back");
-            self.places.iter().filter_map(|place| place.pid).for_each(|pid| {
-                // SAFETY: a child that has not been waited for. Its successor is of the other build.
-                unsafe { libc::kill(pid, libc::SIGKILL) };
-            });
+            let unsettled = self.places.iter().filter(|place| !place.formers.is_empty());
+            unsettled.filter_map(|place| place.pid).for_each(|pid| signal_child(pid, libc::SIGKILL));
             let Keeping { program, listeners, .. } = &self.keeping;
             let error = program.exec(self.ledger, listeners, Some(former));
             tracing::error!(%error, "it can't come back");
@@ -290,10 +301,17 @@ impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
                 continue;
             }
             place.due = None;
+            self.seen[seat].1 = now;
             place.begun = self.ledger.seat(seat).dispatches.load(Relaxed);
             self.ledger.starting(seat);
             let keeper = std::process::id();
-            let start = Start { place: number, seat, death: place.death, formers: place.formers.clone() };
+            let start = Start {
+                place: number,
+                seat,
+                death: place.death,
+                formers: place.formers.clone(),
+                ending: self.ending,
+            };
             match clone_with_files() {
                 Err(error) => {
                     // No memory, or too many processes: the other workers serve on meanwhile.
@@ -303,12 +321,12 @@ impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
                 Ok(0) => {
                     die_with(keeper);
                     // A terminal sends it to all of its processes; it is the keeper who passes it on.
-                    let status = match signals::ignore(libc::SIGINT) {
+                    // Whatever happens: without running the destructors of what is the keeper's, too.
+                    let work = AssertUnwindSafe(|| match signals::ignore(libc::SIGINT) {
                         Ok(()) => (self.work)(start),
                         Err(_) => HOPELESS,
-                    };
-                    // Without running destructors: what they would close is the keeper's, too.
-                    std::process::exit(status.into());
+                    });
+                    std::process::exit(panic::catch_unwind(work).unwrap_or(PANICKED).into());
                 }
                 Ok(pid) => {
                     place.pid = Some(pid);
@@ -338,7 +356,8 @@ impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
             seat.inspect(|seat| seat.pid.store(0, Relaxed));
         }
         for (pid, status) in changed {
-            if let Some((probe, _)) = self.probe.take_if(|(probe, _)| probe.id() == pid as u32) {
+            let is_probe = |(probe, _): &mut (Child, Instant)| probe.id() == pid as u32 && has_ended(status);
+            if let Some((probe, _)) = self.probe.take_if(is_probe) {
                 let success = libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0;
                 self.follow(probe, success);
                 continue;
@@ -376,6 +395,7 @@ impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
             if self.settle_by.is_some() && self.keeping.former.is_some() {
                 // The build before this one is still there.
                 place.failures = BUILD_FAILURES;
+                place.due = Some(Instant::now() + LONGEST_DELAY);
                 return;
             }
             self.failed = true;
@@ -415,23 +435,33 @@ impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
             let _ = probe.kill();
         }
         let Some(limit) = self.keeping.limit else { return };
-        for number in 0..self.places.len() {
-            let place = &mut self.places[number];
-            let seat = self.ledger.seat(place.seat);
-            let dispatch = (seat.dispatches.load(Relaxed), seat.running.load(Relaxed));
-            if dispatch != place.seen.0 || dispatch.1 == 0 {
-                place.seen = (dispatch, now);
-            }
-            let stopped = place.stopped.is_some_and(|since| now >= since + limit);
-            let overrun = place.stopped.is_none() && now >= place.seen.1 + limit;
-            if place.pid.is_none() || !(stopped || overrun) {
+        for (number, seat) in self.ledger.seats().iter().enumerate() {
+            let pid = seat.pid.load(Relaxed);
+            if pid == 0 {
                 continue;
             }
-            place.seen.1 = now;
-            place.overrun = overrun;
+            let place = self.places.iter_mut().find(|place| place.seat == number);
+            let stopped_since = place.as_ref().and_then(|place| place.stopped);
+            let dispatch = (seat.dispatches.load(Relaxed), seat.running.load(Relaxed));
+            let starts = seat.starting.load(Relaxed) == 1;
+            let seen = &mut self.seen[number];
+            if dispatch != seen.0 || dispatch.1 == 0 || starts {
+                *seen = (dispatch, now);
+            }
+            let stopped = stopped_since.is_some_and(|since| now >= since + limit);
+            let overrun = stopped_since.is_none() && now >= seen.1 + limit;
+            if !(stopped || overrun) {
+                continue;
+            }
+            seen.1 = now;
+            let handler = seat.place.load(Relaxed);
             let what = if overrun { "a dispatch takes too long" } else { "a worker was stopped" };
-            tracing::error!(worker = number, ?limit, "{what}: the worker is killed");
-            self.send_to(number, libc::SIGKILL);
+            tracing::error!(worker = handler, ?limit, "{what}: the worker is killed");
+            if let Some(place) = place {
+                place.overrun = overrun;
+            }
+            // One of a build before this one, too: its successor takes over what it leaves.
+            signal_child(pid as libc::pid_t, libc::SIGKILL);
         }
     }
 
@@ -442,18 +472,13 @@ impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
         }
         self.ending = true;
         for seat in self.ledger.seats() {
-            let pid = seat.pid.load(Relaxed) as libc::pid_t;
-            if pid > 0 {
-                // SAFETY: a child that has not been waited for, so the pid is still its own.
-                unsafe { libc::kill(pid, libc::SIGTERM) };
-            }
+            signal_child(seat.pid.load(Relaxed) as libc::pid_t, libc::SIGTERM);
         }
     }
 
     fn send_to(&self, number: usize, signal: i32) {
         if let Some(pid) = self.places[number].pid {
-            // SAFETY: a child that has not been waited for, so the pid is still its own.
-            unsafe { libc::kill(pid, signal) };
+            signal_child(pid, signal);
         }
     }
 }
@@ -473,6 +498,24 @@ fn clone_with_files() -> io::Result<libc::pid_t> {
     match unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of_val(&args)) } {
         -1 => Err(io::Error::last_os_error()),
         pid => Ok(pid as libc::pid_t),
+    }
+}
+
+/// Sends a signal to a child that has not been waited for. The pid may come from memory that workers write: it is
+/// believed only if the kernel says that it is a child's.
+fn signal_child(pid: libc::pid_t, signal: i32) {
+    if pid <= 0 {
+        return;
+    }
+    // SAFETY: waitid writes the siginfo, for which zeroes are valid, and with WNOWAIT leaves the child as it is.
+    let is_child = unsafe {
+        let mut info: libc::siginfo_t = std::mem::zeroed();
+        libc::waitid(libc::P_PID, pid as libc::id_t, &mut info, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT)
+            == 0
+    };
+    if is_child {
+        // SAFETY: no memory is involved; it has not been waited for, so the pid is still its own.
+        unsafe { libc::kill(pid, signal) };
     }
 }
 

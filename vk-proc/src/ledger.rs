@@ -86,7 +86,7 @@ pub struct Seat {
     pub dispatches: AtomicU64,
     /// 1 until a worker serves: what it opens for itself may be in no row yet.
     pub starting: AtomicU32,
-    /// Odd while a descriptor is being opened.
+    /// Odd while a descriptor is being opened or closed.
     pub taking: AtomicU32,
     /// The generation of the descriptor that was entered last.
     pub generation: AtomicU32,
@@ -210,12 +210,14 @@ const MOST: u64 = 1 << 20;
 pub const WORKERS: usize = 1 << 10;
 
 /// Seats for each place: of a build that serves, and of those before it that still drain.
-const BUILDS: usize = 64;
+pub const BUILDS: usize = 64;
 
 /// The shared table.
 #[derive(Debug)]
 pub struct Ledger {
     shared: Shared,
+    /// As it was when this process looked first.
+    places: usize,
     /// Of this process's build.
     build: u32,
 }
@@ -245,7 +247,7 @@ impl Ledger {
     }
 
     fn of(shared: Shared, workers: usize) -> io::Result<Ledger> {
-        let ledger = Ledger { shared, build: 1 };
+        let ledger = Ledger { shared, places: workers.max(1), build: 1 };
         ledger.head().format.store(FORMAT, Relaxed);
         ledger.head().builds.store(ledger.build, Relaxed);
         ledger.head().places.store(workers.max(1) as u32, Relaxed);
@@ -257,7 +259,7 @@ impl Ledger {
     /// # Errors
     /// Those of mmap(2); `InvalidData` if it is none, or of another format.
     pub fn adopt(memfd: OwnedFd) -> io::Result<Ledger> {
-        let mut ledger = Ledger { shared: Shared::map(memfd)?, build: 0 };
+        let mut ledger = Ledger { shared: Shared::map(memfd)?, places: 0, build: 0 };
         let places = ledger.head().places.load(Relaxed) as usize;
         let sound = ledger.head().format.load(Relaxed) == FORMAT
             && (1..=WORKERS).contains(&places)
@@ -265,13 +267,14 @@ impl Ledger {
         if !sound {
             return Err(io::ErrorKind::InvalidData.into());
         }
+        ledger.places = places;
         ledger.build = ledger.head().builds.fetch_add(1, Relaxed) + 1;
         Ok(ledger)
     }
 
     /// How many workers there are.
     pub fn places(&self) -> usize {
-        self.head().places.load(Relaxed) as usize
+        self.places
     }
 
     /// Gives a worker a free seat; none if there are too many builds that still drain.
@@ -288,6 +291,7 @@ impl Ledger {
 
     /// Makes a seat free that nobody uses any more.
     pub fn vacate(&self, seat: usize) {
+        self.seat(seat).taking.store(0, SeqCst);
         let arena = self.seat(seat).arena.swap(0, SeqCst);
         if arena != 0 {
             // SAFETY: the number was the seat's own, from `sit`.
@@ -343,7 +347,7 @@ impl Ledger {
         self.rows().get(usize::try_from(number).ok()?)
     }
 
-    /// Runs `open`, which opens a descriptor and [enters](Ledger::enter) it.
+    /// Runs `open`, which opens a descriptor and [enters](Ledger::enter) it, or closes one and says so.
     ///
     /// # Errors
     /// `WouldBlock` while the ledger is frozen; those of `open`.
@@ -435,6 +439,14 @@ impl Ledger {
         }
     }
 
+    /// If the row says that its descriptor is about to be closed, it is.
+    pub(crate) fn forget_closing(&self, number: RawFd) {
+        let (state, worker, ..) = self.read(number);
+        if state == State::Closing {
+            self.closed(worker, number);
+        }
+    }
+
     /// It is closed. Its number may be somebody else's already, and in his row.
     pub fn closed(&self, worker: usize, number: RawFd) {
         if let Some(row) = self.row(number) {
@@ -515,7 +527,8 @@ impl Ledger {
     /// Waits until each worker but `worker` has finished what it was opening when this was called, for at most
     /// 100 ms; false if one has not. What is open and in no row after it is nobody's.
     pub fn wait_for_others(&self, worker: usize) -> bool {
-        let others = || self.seats().iter().enumerate().filter(|(other, _)| *other != worker);
+        let others =
+            || self.seats().iter().enumerate().filter(|(other, seat)| *other != worker && !seat.is_free());
         let before: Vec<u32> = others().map(|(_, seat)| seat.taking.load(SeqCst)).collect();
         wait(|| {
             others()

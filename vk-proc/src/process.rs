@@ -272,6 +272,16 @@ impl Process {
             false => [Span::EMPTY; 2],
         };
         world.arena.begin(&self.heap, without);
+        // What had no room in the slot is kept by itself.
+        let mut span = self.first();
+        while !span.is_empty() {
+            let task = self.task(span);
+            [span, task.frame]
+                .into_iter()
+                .filter(|span| !self.heap.contains(*span))
+                .for_each(|span| self.heap.keep(span));
+            span = task.next;
+        }
     }
 
     /// Where a ring may be filled again that was emptied since: one transaction ends, and the next begins.

@@ -68,6 +68,7 @@ impl<B: Backend> Worker<B> {
         failpoint!("caught up");
         self.seat.running.store(HeapId::NONE.to_bits(), Relaxed);
         self.seat.recoveries.store(0, Relaxed);
+        self.seat.fault.store(0, Relaxed);
         self.stats.started = self.stats.ended + self.stats.live;
         self.trim = self.world.now + TRIM;
     }
@@ -208,7 +209,6 @@ impl<B: Backend> Worker<B> {
             ),
         }
         self.stats.faults += 1;
-        seat.fault.store(0, Relaxed);
     }
 
     /// Takes over the descriptors, and closes those whose owners are gone.
@@ -244,8 +244,11 @@ impl<B: Backend> Worker<B> {
         if closing.is_empty() {
             return;
         }
-        // A number that was closed may be another worker's, who is about to say so.
-        ledger.wait_for_others(worker);
+        // A number that was closed may be another worker's, who is about to say so; where he doesn't come to it, it
+        // stays open until the next time.
+        if !ledger.wait_for_others(worker) {
+            return;
+        }
         for number in closing {
             let (state, holder, ..) = ledger.read(number);
             if state == State::Closing && holder == worker {
@@ -368,13 +371,13 @@ impl<B: Backend> Worker<B> {
         };
         let found: Vec<RawFd> =
             (0..ledger.numbers().end + UNKNOWN).filter(|number| unknown(&mut self.poller, *number)).collect();
-        // Another worker's are entered by then.
+        // Another worker's are entered by then; or his successor takes them.
         ledger.wait_for_others(worker);
-        let number = found.into_iter().find(|number| unknown(&mut self.poller, *number))?;
-        let descriptor = self.descriptors.next(number);
-        if !ledger.claim(worker, descriptor, id) {
-            return None;
-        }
+        let mut free = found.into_iter().filter(|number| unknown(&mut self.poller, *number));
+        let descriptor = free.find_map(|number| {
+            let descriptor = self.descriptors.next(number);
+            ledger.claim(worker, descriptor, id).then_some(descriptor)
+        })?;
         failpoint!("entered late");
         self.watch(descriptor, id, false).ok().map(|()| descriptor)
     }

@@ -24,6 +24,7 @@ use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::time::{Duration, Instant};
 use vk_core::migrate::Migration;
 use vk_core::registry::{Described, Foreign};
+use vk_core::task::Request;
 use vk_core::{Entry, Port};
 use vk_heap::{Arena, Config, HeapId, failpoint};
 use vk_poll::Backend;
@@ -93,7 +94,7 @@ impl<B: Backend> Worker<B> {
     fn stop(&self, former: usize) -> io::Result<bool> {
         let seat = self.settings.ledger.seat(former);
         let until = Instant::now() + PATIENCE;
-        if seat.phase() == Phase::Serving {
+        if seat.phase() != Phase::Stopped {
             seat.set_phase(Phase::Asked);
             let pid = nix::unistd::Pid::from_raw(seat.pid.load(Relaxed) as i32);
             if pid.as_raw() > 0 {
@@ -289,6 +290,8 @@ fn fate_of(process: Process, foreign: &Foreign, listeners: &[Listener]) -> Fate 
                 _ => Fate::Ends,
             }
         }
+        // A coroutine about to be spawned has a frame, too, and no point where it stands.
+        Some(_) if tasks.iter().any(|task| matches!(task.request, Request::Spawn { .. })) => Fate::Stays,
         Some(known) if known.iter().all(|(described, entry)| described.is_same(entry)) => Fate::Resumes,
         Some([_]) if tasks[0].checkpoint != 0 && tasks[0].rx.is_empty() => Fate::Migrates,
         _ => Fate::Stays,

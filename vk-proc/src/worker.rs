@@ -117,6 +117,8 @@ pub struct Worker<B> {
     pub(crate) asked: bool,
     /// Whether it has taken over everything.
     pub(crate) released: bool,
+    /// Whether it has taken over some: what is left of the arena is not all that was.
+    pub(crate) parted: bool,
     /// Descriptors that are to be closed once that is allowed.
     pub(crate) graveyard: Vec<RawFd>,
 }
@@ -165,6 +167,7 @@ impl<B: Backend> Worker<B> {
             failed: false,
             asked: false,
             released: false,
+            parted: false,
             graveyard: Vec::new(),
         })
     }
@@ -179,9 +182,9 @@ impl<B: Backend> Worker<B> {
         self.failed
     }
 
-    /// Whether a worker of the next build has taken over everything.
-    pub fn is_released(&self) -> bool {
-        self.released
+    /// Whether a worker of the next build has taken over everything, or what could be.
+    pub fn has_made_way(&self) -> bool {
+        self.released || self.parted
     }
 
     /// Whether everything that was taken is given back and every pause had its resume, now that no

@@ -84,6 +84,12 @@ impl Ring {
         self.len() == self.capacity()
     }
 
+    /// Whether the first unread byte is the storage's first: none of the bytes there was read since the ring was empty.
+    #[inline]
+    pub const fn is_at_start(&self) -> bool {
+        self.at == 0
+    }
+
     /// Whether the invariant holds: `tail - head <= capacity`, and `at < capacity` or both are 0.
     ///
     /// A ring made by [`new`](Ring::new) is always valid. One that lies in memory which another process

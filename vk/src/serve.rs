@@ -61,14 +61,25 @@ pub fn serve(app: &App, options: &Options) -> Result<ExitCode, String> {
         None => (Ledger::new(options.workers).map_err(failed("no shared memory"))?, None, false),
     };
     let ledger = LEDGER.get_or_init(|| ledger);
-    let seats = seats(ledger, options).map_err(failed("no memory for micro-heaps"))?;
+    let addresses: Vec<SocketAddr> = wanted.iter().map(|(address, _)| *address).collect();
+    let prepare = || -> Result<_, String> {
+        let seats = seats(ledger, options).map_err(failed("no memory for micro-heaps"))?;
+        let addresses = if options.stdio { &[][..] } else { &addresses };
+        Ok((seats, listen(addresses, &handed, inherited, ledger.places())?))
+    };
+    let (seats, listeners) = match (prepare(), &former, &program) {
+        (Ok(prepared), ..) => prepared,
+        (Err(error), Some(former), Some(program)) if !refused => {
+            tracing::error!("this build can't serve, the one before it comes back: {error}");
+            return Err(failed("it can't come back")(program.exec(ledger, &handed, Some(former))));
+        }
+        (Err(error), ..) => return Err(error),
+    };
     let plan = Plan { app, options, poller: settle(options), ledger };
     if options.stdio {
         let handler = app.stdio().expect("checked with the options").0;
         return Ok(plan.work(Work::Stdio(handler)).into());
     }
-    let addresses: Vec<SocketAddr> = wanted.iter().map(|(address, _)| *address).collect();
-    let listeners = listen(&addresses, handed, inherited, ledger.places())?;
     let share = |place: usize| -> Vec<Listener> {
         listeners.iter().zip(&wanted).map(|((_, sockets), (_, handler))| (sockets[place], *handler)).collect()
     };
@@ -131,7 +142,7 @@ fn addresses(app: &App, options: &Options) -> Result<Vec<Handled>, String> {
 /// this process had, or new ones.
 fn listen(
     wanted: &[SocketAddr],
-    handed: Vec<Sockets>,
+    handed: &[Sockets],
     inherited: Vec<Inherited>,
     workers: usize,
 ) -> Result<Vec<Sockets>, String> {
@@ -242,7 +253,7 @@ impl Plan<'_> {
                     }
                 }
                 worker.resume(start.death, &sockets);
-                for (socket, handler) in listeners {
+                for (socket, handler) in listeners.into_iter().filter(|_| !start.ending) {
                     if !worker.is_listening(socket) {
                         worker.listen(socket, handler)?;
                     }
@@ -250,7 +261,7 @@ impl Plan<'_> {
                 affinity::pin(start.place, self.ledger.places());
                 confine::worker(&self.options.confinement)?;
                 worker.run()?;
-                if worker.is_released() {
+                if worker.has_made_way() {
                     return Ok(0);
                 }
             }

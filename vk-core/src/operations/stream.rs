@@ -44,7 +44,9 @@ impl Io {
         let task = self.task();
         // Below this, copying is cheaper than what becomes of two rings whose storages went astray.
         const WORTHWHILE: usize = 1024;
-        if task.rx.len() >= WORTHWHILE && task.rx.len() <= most {
+        // What was read before in the storage may be wanted once more, if the worker dies before it commits; what is
+        // written behind the bytes would come round to it.
+        if task.rx.len() >= WORTHWHILE && task.rx.len() <= most && task.rx.is_at_start() {
             let moved = vk_vectoring::exchange(&mut task.tx, &mut task.rx);
             if moved > 0 {
                 swap(&mut task.rx_storage, &mut task.tx_storage);
