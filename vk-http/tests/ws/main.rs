@@ -1,0 +1,11 @@
+//! WebSocket, case by case as the Autobahn test suite groups them, and for each way to cut what the client sends.
+#![recursion_limit = "256"]
+
+#[path = "../talk/mod.rs"]
+mod talk;
+
+mod cases;
+mod frames;
+mod handlers;
+mod handshake;
+mod random;
