@@ -3,7 +3,6 @@
 //! Everything here is ordinary code between two blocking calls. No descriptor stays open meanwhile.
 
 use std::fs::{File, OpenOptions};
-use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use vk::Plain;
@@ -26,16 +25,22 @@ pub struct Place {
     speaker: u64,
     /// How much they have said.
     said: u64,
+    /// How much of it is written down before the position. More than they have said, if a worker was killed before what
+    /// it had heard and written was settled: then the next one hears it again.
+    written: u64,
 }
 
 impl Place {
     /// Of somebody who has just come.
-    pub fn at_the_end() -> Place {
-        Place { position: length(), speaker: RandomState::new().hash_one(0), said: 0 }
+    pub fn at_the_end() -> io::Result<Place> {
+        // From the kernel: workers are forks of one process, with what that has of randomness.
+        let mut speaker = [0; 8];
+        File::open("/dev/urandom")?.read_exact(&mut speaker)?;
+        Ok(Place { position: length(), speaker: u64::from_ne_bytes(speaker), said: 0, written: 0 })
     }
 
     /// Reads the next text; false if there is none yet.
-    pub fn read(&mut self, line: &mut Line) -> io::Result<bool> {
+    pub fn read(&mut self, text: &mut Line) -> io::Result<bool> {
         if length() <= self.position {
             return Ok(false);
         }
@@ -43,26 +48,38 @@ impl Place {
         let count = File::open(path())?.read_at(&mut bytes, self.position)?;
         let Some(end) = bytes[..count].iter().position(|byte| *byte == b'\n') else { return Ok(false) };
         self.position += end as u64 + 1;
-        line.clear();
-        let text = bytes[..end].splitn(3, |byte| *byte == b' ').nth(2).unwrap_or_default();
-        line.extend(text).map_err(|_| io::ErrorKind::InvalidData)?;
+        if let Some(number) = self.number(&bytes[..end]) {
+            self.written = number;
+        }
+        text.clear();
+        let said = bytes[..end].splitn(3, |byte| *byte == b' ').nth(2).unwrap_or_default();
+        text.extend(said).map_err(|_| io::ErrorKind::InvalidData)?;
         Ok(true)
     }
 
-    /// Writes a text down, once: if the worker is killed before what this changes is settled, it happens again in the
-    /// next one, and finds the line where it left it.
+    /// Writes a text down, once.
     pub fn write(&mut self, text: &str) -> io::Result<()> {
         self.said += 1;
-        let mark = format!("{} {} ", self.speaker, self.said);
+        if self.said <= self.written {
+            return Ok(());
+        }
         let mut file = OpenOptions::new().read(true).append(true).create(true).open(path())?;
         let mut unread = Vec::new();
         file.seek(SeekFrom::Start(self.position))?;
         file.read_to_end(&mut unread)?;
-        if unread.split(|byte| *byte == b'\n').any(|line| line.starts_with(mark.as_bytes())) {
+        if unread.split(|byte| *byte == b'\n').any(|line| self.number(line) == Some(self.said)) {
             return Ok(());
         }
         let text = text.replace(char::is_control, " ");
-        file.write_all(format!("{mark}{text}\n").as_bytes())
+        file.write_all(format!("{} {} {text}\n", self.speaker, self.said).as_bytes())
+    }
+
+    /// The number of a line that they have said.
+    fn number(&self, line: &[u8]) -> Option<u64> {
+        let mut words = str::from_utf8(line).ok()?.splitn(3, ' ');
+        let speaker: u64 = words.next()?.parse().ok()?;
+        let number = words.next()?.parse().ok()?;
+        (speaker == self.speaker).then_some(number)
     }
 }
 

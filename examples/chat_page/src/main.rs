@@ -49,7 +49,7 @@ fn chat(io: &mut Io, request: &Request) -> io::Result<()> {
     if !ws::accept(io, request, &mut socket, &[])? {
         return Ok(());
     }
-    let mut place: Place = Place::at_the_end();
+    let mut place: Place = Place::at_the_end()?;
     // From here on it is known who this is, whatever happens to the worker.
     io.flush()?;
     let mut line: Line = Line::new();
