@@ -91,7 +91,7 @@ fn answer_to(request: &Request) -> Result<Accept, u16> {
     let mut bytes = [0; 18];
     // 16 bytes are 24 digits; more of them do not fit, and are no key.
     let is_key = key.len() == 24 && BASE64.decode_mut(key, &mut bytes) == Ok(16);
-    if request.method() != "GET" || request.minor_version() == 0 || !is_key {
+    if request.method() != "GET" || !is_key {
         return Err(400);
     }
     Ok(Accept::to(key))
@@ -115,7 +115,7 @@ fn choose(request: &Request, protocols: &[&str]) -> Option<u8> {
             value.split(|byte| *byte == b',').any(|offered| offered.trim_ascii() == protocol.as_bytes())
         })
     };
-    protocols.iter().position(offers).map(|at| at as u8)
+    protocols.iter().position(offers).and_then(|at| u8::try_from(at).ok())
 }
 
 #[cfg(test)]

@@ -137,7 +137,7 @@ impl Incoming {
             (Opcode::Text | Opcode::Binary | Opcode::Continuation, _) => return Err(Refused(code::PROTOCOL)),
             (Opcode::Close | Opcode::Ping | Opcode::Pong, _) => self.control_length = 0,
         }
-        if !header.opcode.is_control() && header.payload > (most - self.length) as u64 {
+        if !header.opcode.is_control() && header.payload > most.saturating_sub(self.length) as u64 {
             return Err(Refused(code::TOO_LARGE));
         }
         let Header { fin, opcode, payload: left, mask, .. } = *header;

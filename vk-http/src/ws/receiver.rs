@@ -154,7 +154,7 @@ impl Socket {
     /// How large a place for a message of `end` bytes, and perhaps more, should be.
     fn room(&self, end: usize) -> usize {
         let announced = self.incoming.length() + (self.incoming.left() as usize).min(AT_ONCE);
-        end.max(announced).max(2 * self.message.place.len()).min(self.limits.message as usize)
+        announced.max(2 * self.message.place.len()).min(self.limits.message as usize).max(end)
     }
 
     /// Moves what there is of the message to a larger place, and leaves the former one.

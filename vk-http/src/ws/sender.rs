@@ -120,7 +120,7 @@ impl Socket {
     }
 
     /// Whether something has to be sent before anything else.
-    fn is_owing(&self) -> bool {
+    pub(crate) fn is_owing(&self) -> bool {
         let (at, end) = self.owed.get();
         at < end
     }

@@ -160,9 +160,9 @@ impl Socket {
         }
     }
 
-    /// Asks for a sign of life, or, if that was in vain, ends.
+    /// Asks for a sign of life, or, if that was in vain or can't be sent, ends.
     pub(crate) fn overdue(&mut self) {
-        if self.pinged {
+        if self.pinged || self.is_owing() {
             return self.ends(code::GONE);
         }
         self.pinged = true;

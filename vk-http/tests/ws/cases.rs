@@ -22,6 +22,15 @@ fn group_1_framing() {
     }
 }
 
+/// Nothing is waited for that does not belong to the frame.
+#[test]
+fn a_short_frame_comes_behind_a_long_one() {
+    let payload = [0; 126];
+    let input = [masked(BINARY, &payload).repeat(2), masked(PING, b"")].concat();
+    let expected = [plain(BINARY, &payload).repeat(2), plain(PONG, b""), close(END)].concat();
+    check("short behind long", &input, &expected);
+}
+
 #[test]
 fn group_2_pings_and_pongs() {
     let full = [0xff; 125];

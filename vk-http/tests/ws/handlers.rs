@@ -10,7 +10,7 @@ use vk_core::Entry;
 use vk_core::rt::Coroutine;
 use vk_heap::{Arena, Config, Guard};
 use vk_http::{self as http, Request, ws};
-use vk_poll::{Faults, Sim};
+use vk_poll::{Faults, Peer, Sim};
 use vk_proc::ledger::Ledger;
 use vk_proc::{Settings, Worker};
 
@@ -122,6 +122,7 @@ fn impatient(io: &mut Io) -> io::Result<()> {
             Ok(None) => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                 turns += 1;
+                assert!(socket.message.is_empty());
                 ws::send(io, &socket, ws::Kind::Text, b".")?;
             }
             Err(error) => return Err(error),
@@ -133,6 +134,26 @@ fn impatient(io: &mut Io) -> io::Result<()> {
 /// What `C` answers in a world whose clock jumps to the next time that somebody waits for: each part is sent when a
 /// message, or so, has come after the former one; then the client is silent.
 fn slowly<C: Coroutine<Args = (), Output = io::Result<()>>>(parts: &[&[u8]]) -> Vec<u8> {
+    let mut parts: VecDeque<Vec<u8>> = parts.iter().map(|part| part.to_vec()).collect();
+    let mut begun = false;
+    talks::<C>(move |peer, heard| {
+        let answer = peer.recv();
+        heard.extend(&answer);
+        if peer.ended() {
+            peer.close();
+        }
+        if answer.is_empty() && std::mem::replace(&mut begun, true) {
+            return false;
+        }
+        parts.pop_front().is_some_and(|part| peer.send(&part) > 0)
+    })
+}
+
+/// What `C` answers to a client that does what `drive` does whenever nothing happens: it returns whether it did
+/// anything, and adds to what was heard.
+fn talks<C: Coroutine<Args = (), Output = io::Result<()>>>(
+    mut drive: impl FnMut(&Peer, &mut Vec<u8>) -> bool + 'static,
+) -> Vec<u8> {
     let sim = Sim::new(1, Faults::NONE);
     let config = Config { heaps: 1, heap_size: 4096, pool_blocks: 4, guard: Guard::Off };
     let ledger = Box::leak(Box::new(Ledger::new(1).unwrap()));
@@ -140,20 +161,9 @@ fn slowly<C: Coroutine<Args = (), Output = io::Result<()>>>(parts: &[&[u8]]) -> 
     let mut worker = Worker::new(Arena::new(&config).unwrap(), sim.clone(), None, settings).unwrap();
     let (stream, peer) = sim.stream();
     worker.start_on(Entry::handler::<C>(), stream, stream).unwrap();
-    let mut parts: VecDeque<Vec<u8>> = parts.iter().map(|part| part.to_vec()).collect();
     let heard = Rc::new(RefCell::new(Vec::new()));
     let (answers, last) = (heard.clone(), peer.clone());
-    sim.drive(move |_| {
-        let answer = peer.recv();
-        heard.borrow_mut().extend(&answer);
-        if peer.ended() {
-            peer.close();
-        }
-        if answer.is_empty() && !heard.borrow().is_empty() {
-            return false;
-        }
-        parts.pop_front().is_some_and(|part| peer.send(&part) > 0)
-    });
+    sim.drive(move |_| drive(&peer, &mut heard.borrow_mut()));
     worker.run().expect("the worker goes on until the connection is done");
     assert_eq!(worker.stats().panics, 0);
     answers.borrow_mut().extend(last.recv());
@@ -180,6 +190,7 @@ fn receiving_is_taken_up_again() {
 fn patient(io: &mut Io) -> io::Result<()> {
     let mut socket: ws::Socket = ws::Socket::new();
     connect(io, &mut socket)?;
+    socket.limits.ping_secs = 5;
     while ws::recv(io, &mut socket)?.is_some() {}
     assert_eq!(socket.code(), Some(1006));
     Ok(())
@@ -193,4 +204,34 @@ fn silence_is_asked_and_then_given_up() {
     let pong = masked(0x8a, b"");
     let parts = [HELLO.as_bytes(), b"", &pong, &pong[..3], &pong[3..]];
     assert_eq!(slowly::<patient>(&parts), ping.repeat(4));
+}
+
+/// Who sends pings and takes no answer gets no ping in the middle of one.
+#[test]
+fn who_takes_nothing_is_given_up() {
+    let payload = [b'?'; 125];
+    let mut input = [HELLO.as_bytes(), &masked(0x89, &payload).repeat(2000)].concat();
+    let mut turns = 0;
+    let answers = talks::<patient>(move |peer, heard| {
+        if turns == 0 {
+            let taken = peer.send(&input);
+            input.drain(..taken);
+            if taken > 0 {
+                return true;
+            }
+        }
+        turns += 1;
+        // By now a sign of life was missed.
+        if turns >= 4 {
+            heard.extend(peer.recv());
+        }
+        turns == 4
+    });
+    let (pong, ping) = (plain(0x8a, &payload), plain(0x89, b""));
+    let mut rest = &answers[..];
+    while let Some(next) = rest.strip_prefix(&pong[..]).or(rest.strip_prefix(&ping[..])) {
+        rest = next;
+    }
+    assert!(pong.starts_with(rest), "{}", rest[..rest.len().min(200)].escape_ascii());
+    assert!(answers.len() > 10_000);
 }

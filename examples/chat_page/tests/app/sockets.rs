@@ -3,7 +3,7 @@
 use crate::{kill_workers, start};
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use vk_try::App;
+use vk_try::{App, SIGTERM};
 
 struct Person(TcpStream);
 
@@ -95,6 +95,18 @@ fn nothing_is_lost_or_said_twice() {
     });
     let log = std::fs::read_to_string(log).unwrap();
     assert_eq!(log.lines().count(), WORDS);
+}
+
+#[test]
+fn a_drain_says_goodbye() {
+    let (mut app, _) = start("drain");
+    let mut person = Person::join(&app);
+    person.says("one");
+    person.hears("one");
+    app.process().signal(SIGTERM);
+    assert_eq!(person.frame(), (0x88, b"\x03\xe9".to_vec()));
+    drop(person);
+    assert!(app.wait().success());
 }
 
 #[test]
