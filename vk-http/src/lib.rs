@@ -71,6 +71,7 @@ mod scan;
 mod scratch;
 mod status;
 mod text;
+pub mod ws;
 
 pub use answer::{begin, end, respond, respond_status, write};
 pub use body::{forward_body, read_body, read_whole_body};

@@ -35,6 +35,16 @@ pub fn field(io: &mut Io, request: &Request, name: &str, value: &str) -> io::Res
 /// As [`field`], with the value in pieces.
 #[vk::coroutine]
 pub(crate) fn field_of(io: &mut Io, request: &Request, name: &str, value: &[&str]) -> io::Result<()> {
+    if OWN.iter().any(|own| name.eq_ignore_ascii_case(own)) {
+        let text = "how a response is framed, and when it was made, is said by the server";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    }
+    say(io, request, name, value)
+}
+
+/// As [`field_of`], for the server's own, too.
+#[vk::coroutine]
+pub(crate) fn say(io: &mut Io, request: &Request, name: &str, value: &[&str]) -> io::Result<()> {
     let length: usize = request.may_say(name, value)?;
     if length > request.said.room.get() {
         let room: usize = length.max(2 * request.said.room.get()).max(FIRST);
@@ -73,9 +83,6 @@ impl Request {
         }
         if !value.iter().all(|piece| is_value(piece)) {
             return mistake("a field's value has no line breaks or other control characters");
-        }
-        if OWN.iter().any(|own| name.eq_ignore_ascii_case(own)) {
-            return mistake("how a response is framed, and when it was made, is said by the server");
         }
         let length = self.said.length.get()
             + name.len()
