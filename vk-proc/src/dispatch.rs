@@ -148,7 +148,9 @@ impl<B: Backend> Worker<B> {
             Wait::Accept => self.accept(task, id),
             Wait::Connect => self.connect(task, id),
             Wait::Start => self.start(process, task, id),
+            Wait::Rest => self.notice(process, task),
             Wait::Spawn => self.locate(task),
+            Wait::Close => self.close_child(process, task, id),
             _ => {}
         }
         if !task.is_ready(self.world.now) {

@@ -32,6 +32,15 @@ impl<B: Backend> Worker<B> {
         }
     }
 
+    /// Receives what has come to a task that rests, to find out early whether its connection has ended.
+    pub(crate) fn notice(&mut self, process: Process, task: &mut Task) {
+        let Port::Descriptor(source) = task.source else { return };
+        let known = self.descriptors.get(source, process.heap().id());
+        if known.is_some_and(|known| known.readable) && task.rx.is_empty() && !task.is_input_over() {
+            self.receive_once(process, task, source.number);
+        }
+    }
+
     fn receive_once(&mut self, process: Process, task: &mut Task, source: RawFd) {
         if task.bulk && task.rx.capacity() < BLOCK as usize {
             process.grow_rx(&mut self.world, task);
@@ -189,6 +198,19 @@ impl<B: Backend> Worker<B> {
         // Only an event says that it stands, or does not.
         self.descriptors.by_number(connection.number).writable = false;
         Ok(connection)
+    }
+
+    /// Closes the descriptors of a task that is to go. Done again, it finds nothing to close.
+    pub(crate) fn close_child(&mut self, process: Process, task: &mut Task, id: HeapId) {
+        let Request::Close(child) = task.request else { return };
+        let ports = [process.task(child).source, process.task(child).sink];
+        for port in ports {
+            let Port::Descriptor(descriptor) = port else { continue };
+            if !process.is_shared(descriptor, child) && self.descriptors.get(descriptor, id).is_some() {
+                self.close(descriptor.number, id);
+            }
+        }
+        task.request = Request::Closed(child);
     }
 
     /// Starts a micro-process on a connection that changes hands.
