@@ -66,6 +66,8 @@ pub enum Wait {
     Accept,
     /// That the connection that was asked for stands.
     Connect,
+    /// The addresses that were asked for.
+    Resolve,
     /// That the requested coroutine runs as a task of this micro-process.
     Spawn,
     /// That the requested handler runs as a micro-process of its own.
@@ -109,6 +111,8 @@ pub enum Request {
     Connect(std::net::SocketAddr),
     /// For [`Wait::Connect`]: the connection is on its way.
     Connecting(Descriptor),
+    /// For [`Wait::Resolve`]: the addresses of the name in this [place](crate::resolve).
+    Resolve(Span),
     /// For [`Wait::Spawn`]: this coroutine, its frame already filled, between these two ends.
     Spawn {
         /// The coroutine's index in the registry.
@@ -284,7 +288,7 @@ impl Task {
                 .into_iter()
                 .all(|at| byte(at) <= Mark::Acknowledged as u8)
             && [offset_of!(Task, source), offset_of!(Task, sink)].into_iter().all(|at| tag(at) <= 2)
-            && tag(offset_of!(Task, request)) <= 7
+            && tag(offset_of!(Task, request)) <= 8
             && tag(offset_of!(Task, outcome)) <= 4;
         // SAFETY: every field that not all bytes are valid for was looked at above, down to the tags of its
         // variants; what is inside of a request was written by the operation that waits for it.
@@ -315,7 +319,7 @@ impl Task {
             Wait::Shutdown => self.is_output_over(),
             Wait::Hangup => self.tx_mark == Mark::Acknowledged || self.is_output_over(),
             Wait::Wake => now >= self.wake,
-            Wait::Join | Wait::Accept | Wait::Connect | Wait::Spawn | Wait::Start => false,
+            Wait::Join | Wait::Accept | Wait::Connect | Wait::Resolve | Wait::Spawn | Wait::Start => false,
             Wait::Close => return self.outcome != Outcome::None,
             Wait::Rest | Wait::Ended => return false,
         };

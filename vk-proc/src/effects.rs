@@ -4,12 +4,13 @@
 //! a timer or room that has come free brings the micro-process back.
 
 use crate::process::{Process, RING};
-use crate::worker::Worker;
+use crate::resolver::Resolver;
+use crate::worker::{BELL, Worker};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use vk_core::task::{NEVER, Outcome, Request};
-use vk_core::{Descriptor, Nanos, Port, Task};
+use vk_core::{Descriptor, Nanos, Port, Task, resolve};
 use vk_heap::{BLOCK, HeapId, failpoint};
 use vk_poll::Backend;
 
@@ -198,6 +199,37 @@ impl<B: Backend> Worker<B> {
         // Only an event says that it stands, or does not.
         self.descriptors.by_number(connection.number).writable = false;
         Ok(connection)
+    }
+
+    /// Finds the addresses of a host.
+    pub(crate) fn resolve(&mut self, process: Process, task: &mut Task, id: HeapId) {
+        let Request::Resolve(place) = task.request else { return };
+        if task.outcome != Outcome::None {
+            return;
+        }
+        if self.resolver.is_none() {
+            match self.start_resolver() {
+                Ok(resolver) => self.resolver = Some(resolver),
+                Err(error) => {
+                    task.outcome = Outcome::Failed(errno(&error));
+                    return;
+                }
+            }
+        }
+        let Some(resolver) = &mut self.resolver else { return };
+        let place = process.bytes(place);
+        if let Some(found) = resolver.answer(id, resolve::question(place)) {
+            resolve::write_answer(place, &found);
+            task.outcome = Outcome::Done;
+        }
+    }
+
+    fn start_resolver(&mut self) -> io::Result<Resolver> {
+        let resolver = Resolver::new()?;
+        let ends = [resolver.bell.as_raw_fd(), resolver.rope.as_raw_fd()];
+        ends.into_iter().for_each(|end| self.settings.ledger.enter_tool(self.settings.worker, end));
+        self.poller.add(resolver.bell.as_raw_fd(), BELL)?;
+        Ok(resolver)
     }
 
     /// Closes the descriptors of a task that is to go. Done again, it finds nothing to close.

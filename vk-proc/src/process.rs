@@ -186,6 +186,12 @@ impl Process {
         !self.record().head.is_empty()
     }
 
+    /// Bytes that an operation has set aside for the dispatcher.
+    pub fn bytes<'a>(&self, place: Span) -> &'a mut [u8] {
+        // SAFETY: a request of a task names them, which is blocked until it is served; no coroutine runs meanwhile.
+        unsafe { bytes_of(&self.heap, place) }
+    }
+
     /// A task's receiving ring.
     #[inline]
     pub fn rx<'a>(&self, task: &'a mut Task) -> Vectoring<'a> {
