@@ -78,7 +78,6 @@ impl Scan {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

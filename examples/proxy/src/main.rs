@@ -1,4 +1,4 @@
-//! A reverse proxy: what it is asked, it asks another server: `proxy http://127.0.0.1:8081`.
+//! A reverse proxy: what it is asked, it asks another server, `proxy http://127.0.0.1:8081`.
 
 use std::fmt::Write;
 use vk::prelude::*;
@@ -22,10 +22,9 @@ fn serve(io: &mut Io) -> io::Result<()> {
 
 /// The URL on the command line.
 fn base() -> io::Result<Text<LONGEST>> {
-    let usage = || io::Error::new(io::ErrorKind::InvalidInput, "give one argument: http://HOST:PORT");
-    let [url] = vk::args() else { return Err(usage()) };
+    let url = vk::args().first().map_or("http://127.0.0.1:8081", String::as_str);
     let mut base = Text::new();
-    base.write_str(url).map_err(|_| usage())?;
+    base.write_str(url).map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "the URL is too long"))?;
     Ok(base)
 }
 

@@ -41,7 +41,8 @@ impl Addresses {
     /// The addresses, with a port: the families in turn, beginning with that of the first (RFC 8305, 4).
     fn of(addresses: impl Iterator<Item = IpAddr> + Clone, port: u16) -> Addresses {
         let first = addresses.clone().next().is_some_and(|first| first.is_ipv6());
-        let mut families = [true, false].map(|is_first| addresses.clone().filter(move |ip| (ip.is_ipv6() == first) == is_first));
+        let mut families = [true, false]
+            .map(|is_first| addresses.clone().filter(move |ip| (ip.is_ipv6() == first) == is_first));
         let mut found = Addresses { list: [SocketAddr::from(([0; 4], 0)); Addresses::MOST], count: 0 };
         for turn in 0..2 * Addresses::MOST {
             if let Some(ip) = families[turn % 2].next().filter(|_| found.count < Addresses::MOST) {
@@ -74,7 +75,9 @@ impl Io {
         match (self.take_outcome(), self.task().request) {
             (None, Request::Resolve(_)) => {}
             (None, _) => {
-                let Ok(length @ 1..) = u8::try_from(host.len()) else { return Ready(Err(ErrorKind::InvalidInput.into())) };
+                let Ok(length @ 1..) = u8::try_from(host.len()) else {
+                    return Ready(Err(ErrorKind::InvalidInput.into()));
+                };
                 let size = ANSWER + 1 + Addresses::MOST * ADDRESS;
                 let Some(place) = self.world().allocate(size as u32) else {
                     return Ready(Err(ErrorKind::OutOfMemory.into()));

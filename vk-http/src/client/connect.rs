@@ -32,8 +32,7 @@ pub(super) fn reach(io: &mut Io, client: &mut Client, url: &str) -> io::Result<(
     client.stage = Stage::Rest;
     let patience: Duration = Duration::from_secs(client.connect_secs.into());
     let connection: Descriptor = connect(io, url, patience)?;
-    client.keeper =
-        io.spawn::<keep>((), Source::Descriptor(connection), Sink::Descriptor(connection))?;
+    client.keeper = io.spawn::<keep>((), Source::Descriptor(connection), Sink::Descriptor(connection))?;
     client.kept = false;
     client.origin = Text::new();
     // What is longer is not kept.

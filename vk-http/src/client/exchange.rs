@@ -2,6 +2,7 @@
 
 use super::connect::reach;
 use super::failure::Fault;
+use super::head::check;
 use super::receive::{available, back, receive_head};
 use super::url::Url;
 use super::{Client, Stage};
@@ -46,8 +47,8 @@ pub fn send(
     body: &[u8],
 ) -> io::Result<()> {
     let mut hop: Hop = Hop::FIRST;
-    let done: Result<(), Fault> = follow(io, client, &mut hop, method, url, content_type, body)
-        .map_err(|error| Fault::from(&error));
+    let done: Result<(), Fault> =
+        follow(io, client, &mut hop, method, url, content_type, body).map_err(|error| Fault::from(&error));
     client.message.said.clear();
     io.free(&mut hop.place)?;
     Ok(done?)
@@ -131,8 +132,8 @@ fn exchange(
     body: &[u8],
 ) -> io::Result<()> {
     loop {
-        let done: Result<(), Fault> = once(io, client, hop, method, url, content_type, body)
-            .map_err(|error| Fault::from(&error));
+        let done: Result<(), Fault> =
+            once(io, client, hop, method, url, content_type, body).map_err(|error| Fault::from(&error));
         match done {
             Err(fault) if client.may_repeat(hop.method(method), fault) => {}
             _ => return Ok(done?),
@@ -171,8 +172,8 @@ pub fn begin(
     content_type: &str,
     length: Option<u64>,
 ) -> io::Result<()> {
-    let done: Result<(), Fault> =
-        start(io, client, &Hop::FIRST, method, url, content_type, length).map_err(|error| Fault::from(&error));
+    let done: Result<(), Fault> = start(io, client, &Hop::FIRST, method, url, content_type, length)
+        .map_err(|error| Fault::from(&error));
     client.message.said.clear();
     Ok(done?)
 }
@@ -187,11 +188,13 @@ fn start(
     content_type: &str,
     length: Option<u64>,
 ) -> io::Result<()> {
+    check(method, content_type)?;
     reach(io, client, hop.target(url))?;
     io.free(&mut client.message.body.place)?;
     client.reset(hop.method(method));
     fill(|scratch| {
-        let (method, url, content_type) = (hop.method(method), hop.target(url), hop.content_type(content_type));
+        let (method, url, content_type) =
+            (hop.method(method), hop.target(url), hop.content_type(content_type));
         client.write_head(scratch, method, url, content_type, length, hop.is_secret)
     })?;
     let mut head: HeapBytes = keep(io)?;

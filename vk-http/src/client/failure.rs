@@ -49,7 +49,9 @@ impl From<Fault> for io::Error {
     fn from(fault: Fault) -> io::Error {
         match fault {
             Fault::Os(errno) => io::Error::from_raw_os_error(errno),
-            Fault::Kind(ErrorKind::InvalidData) => io::Error::new(ErrorKind::InvalidData, "the answer is malformed"),
+            Fault::Kind(ErrorKind::InvalidData) => {
+                io::Error::new(ErrorKind::InvalidData, "the answer is malformed")
+            }
             Fault::Kind(kind) => kind.into(),
         }
     }

@@ -59,7 +59,8 @@ pub fn relay(io: &mut Io, request: &mut Request, client: &mut Client, base: &str
     }
     loop {
         let has_body: bool = !request.is_read();
-        let done: Result<(), Fault> = attempt(io, request, client, base).map_err(|failure| Fault::from(&failure));
+        let done: Result<(), Fault> =
+            attempt(io, request, client, base).map_err(|failure| Fault::from(&failure));
         let Err(fault) = done else { return Ok(()) };
         let fault: Fault = fault;
         if request.sending.get() != Sending::NotBegun {
@@ -195,8 +196,11 @@ fn write_request(to: &mut Vec<u8>, request: &Request, base: &str) -> io::Result<
     let url = Url::parse(base)?;
     let (mark, query) = request.query().map_or(("", ""), |query| ("?", query));
     let path = request.path();
-    let base = if path == "*" { "" } else { url.path.split('?').next().unwrap_or_default().trim_end_matches('/') };
-    for piece in [request.method(), " ", base, path, mark, query, " HTTP/1.1\r\nHost: ", url.authority, "\r\n"] {
+    let base =
+        if path == "*" { "" } else { url.path.split('?').next().unwrap_or_default().trim_end_matches('/') };
+    for piece in
+        [request.method(), " ", base, path, mark, query, " HTTP/1.1\r\nHost: ", url.authority, "\r\n"]
+    {
         to.extend_from_slice(piece.as_bytes());
     }
     write_fields(to, request, &["host", "expect"]);
@@ -212,12 +216,7 @@ fn write_request(to: &mut Vec<u8>, request: &Request, base: &str) -> io::Result<
 }
 
 /// Writes the head of the answer as it goes on.
-fn write_answer(
-    to: &mut Vec<u8>,
-    request: &Request,
-    client: &Client,
-    length: Option<u64>,
-) -> io::Result<()> {
+fn write_answer(to: &mut Vec<u8>, request: &Request, client: &Client, length: Option<u64>) -> io::Result<()> {
     let status = client.status;
     write!(to, "HTTP/1.1 {status} {}{}\r\n", reason(status), request.said)?;
     write_fields(to, &client.message, &[]);

@@ -3,10 +3,11 @@
 use super::Client;
 use super::url::Url;
 use crate::bytes::TOKEN;
+use crate::chunked::Chunked;
 use crate::head::{ENTRY, Framing, Head, content_length, index_fields};
 use crate::request::Reading;
+use crate::said::is_value;
 use crate::status::{Refused, is_bodiless};
-use crate::chunked::Chunked;
 use std::io::{self, ErrorKind, Write};
 
 /// What other servers than the one that was meant are not told.
@@ -24,9 +25,6 @@ impl Client {
         is_secret: bool,
     ) -> io::Result<()> {
         let url = Url::parse(url)?;
-        if method.is_empty() || !TOKEN.has_all(method.as_bytes()) || !crate::said::is_value(content_type) {
-            return Err(io::Error::new(ErrorKind::InvalidInput, "this makes no request"));
-        }
         let slash = if url.path.starts_with('/') { "" } else { "/" };
         for piece in [method, " ", slash, url.path, " HTTP/1.1\r\nHost: ", url.authority] {
             to.extend_from_slice(piece.as_bytes());
@@ -85,6 +83,14 @@ impl Client {
             Framing::Chunked => Reading::Chunked(Chunked::new()),
         };
         Ok(())
+    }
+}
+
+/// Whether a request may have this method and content type.
+pub(super) fn check(method: &str, content_type: &str) -> io::Result<()> {
+    match !method.is_empty() && TOKEN.has_all(method.as_bytes()) && is_value(content_type) {
+        true => Ok(()),
+        false => Err(io::Error::new(ErrorKind::InvalidInput, "this makes no request")),
     }
 }
 

@@ -28,7 +28,9 @@ impl Url<'_> {
         let mistake = || io::Error::new(ErrorKind::InvalidInput, "this is no URL");
         let rest = match text.split_once("://") {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
-            Some(_) => return Err(io::Error::new(ErrorKind::Unsupported, "a URL of another scheme than http")),
+            Some(_) => {
+                return Err(io::Error::new(ErrorKind::Unsupported, "a URL of another scheme than http"));
+            }
             None => return Err(mistake()),
         };
         let rest = rest.split('#').next().unwrap_or_default();
@@ -61,7 +63,17 @@ mod tests {
         ] {
             assert_eq!(Url::parse(text).unwrap(), Url { authority, host, port, path }, "{text}");
         }
-        for text in ["", "a", "/a", "http://", "http:///a", "http://u@a/", "http://a:99999/", "http://a/\u{e9}", "http://a/ b"] {
+        for text in [
+            "",
+            "a",
+            "/a",
+            "http://",
+            "http:///a",
+            "http://u@a/",
+            "http://a:99999/",
+            "http://a/\u{e9}",
+            "http://a/ b",
+        ] {
             assert_eq!(Url::parse(text).unwrap_err().kind(), ErrorKind::InvalidInput, "{text}");
         }
         assert_eq!(Url::parse("https://a").unwrap_err().kind(), ErrorKind::Unsupported);
