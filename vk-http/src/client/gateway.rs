@@ -117,8 +117,10 @@ fn attempt(io: &mut Io, request: &mut Request, client: &mut Client, base: &str) 
         std::mem::swap(&mut uploader, &mut client.keeper);
         io.close(&mut uploader)?;
         is_sound &= is_read;
-        request.reading = Reading::Length(0);
-        if !is_read {
+        if is_read {
+            request.reading = Reading::Length(0);
+        } else {
+            // Nobody knows any more where the next request begins.
             request.closing.set(true);
         }
     }

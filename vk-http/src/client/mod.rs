@@ -8,7 +8,8 @@
 //! fn mirror(io: &mut Io, request: &Request, client: &mut Client) -> io::Result<()> {
 //!     client::field(io, client, "Accept", "text/plain")?;
 //!     client::get(io, client, "http://127.0.0.1:8081/")?;
-//!     http::begin(io, request, client.status(), "text/plain", None)?;
+//!     let status: u16 = client.status();
+//!     http::begin(io, request, status, "text/plain", None)?;
 //!     client::forward(io, client, request)?;
 //!     http::end(io, request)
 //! }
@@ -60,7 +61,8 @@ enum Stage {
 
 /// A client with its connection, the request that is being made, and the answer to it.
 ///
-/// Small and plain: it lives in a handler's frame. What it allocates, and the connection, end with the micro-process.
+/// Small and plain: it lives in a handler's frame. What it allocates, and the connection, end with the micro-process. With
+/// the second connection's two rings a page of 4 KiB is too small for the micro-heap: say `heap: 16384` in `vk_app!`.
 #[derive(Plain)]
 pub struct Client {
     /// Who has the connection, while it is not at work.
