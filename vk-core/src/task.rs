@@ -68,6 +68,8 @@ pub enum Wait {
     Connect,
     /// The addresses that were asked for.
     Resolve,
+    /// The address of who is at the other end of the source.
+    Peer,
     /// That the requested coroutine runs as a task of this micro-process.
     Spawn,
     /// That the requested handler runs as a micro-process of its own.
@@ -87,6 +89,8 @@ pub enum Outcome {
     None,
     /// A new descriptor.
     Descriptor(Descriptor),
+    /// An address.
+    Address(std::net::SocketAddr),
     /// A new task, by the place of its record.
     Task(Span),
     /// Done, with nothing to hand over.
@@ -289,7 +293,7 @@ impl Task {
                 .all(|at| byte(at) <= Mark::Acknowledged as u8)
             && [offset_of!(Task, source), offset_of!(Task, sink)].into_iter().all(|at| tag(at) <= 2)
             && tag(offset_of!(Task, request)) <= 8
-            && tag(offset_of!(Task, outcome)) <= 4;
+            && tag(offset_of!(Task, outcome)) <= 5;
         // SAFETY: every field that not all bytes are valid for was looked at above, down to the tags of its
         // variants; what is inside of a request was written by the operation that waits for it.
         let task = sound.then(|| unsafe { place.cast::<Task>().as_ref() })?;
@@ -319,7 +323,13 @@ impl Task {
             Wait::Shutdown => self.is_output_over(),
             Wait::Hangup => self.tx_mark == Mark::Acknowledged || self.is_output_over(),
             Wait::Wake => now >= self.wake,
-            Wait::Join | Wait::Accept | Wait::Connect | Wait::Resolve | Wait::Spawn | Wait::Start => false,
+            Wait::Join
+            | Wait::Accept
+            | Wait::Connect
+            | Wait::Resolve
+            | Wait::Peer
+            | Wait::Spawn
+            | Wait::Start => false,
             Wait::Close => return self.outcome != Outcome::None,
             Wait::Rest | Wait::Ended => return false,
         };

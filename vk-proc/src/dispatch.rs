@@ -148,6 +148,7 @@ impl<B: Backend> Worker<B> {
             Wait::Accept => self.accept(task, id),
             Wait::Connect => self.connect(task, id),
             Wait::Resolve => self.resolve(process, task, id),
+            Wait::Peer => self.peer(task, id),
             Wait::Start => self.start(process, task, id),
             Wait::Rest => self.notice(process, task),
             Wait::Spawn => self.locate(task),

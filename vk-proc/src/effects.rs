@@ -201,6 +201,23 @@ impl<B: Backend> Worker<B> {
         Ok(connection)
     }
 
+    /// Finds out who is at the other end.
+    fn address(&mut self, task: &Task, id: HeapId) -> io::Result<Option<SocketAddr>> {
+        let Port::Descriptor(source) = task.source else { return Ok(None) };
+        match self.descriptors.get(source, id) {
+            Some(_) => self.poller.peer(source.number),
+            None => Err(io::Error::from_raw_os_error(libc::EBADF)),
+        }
+    }
+
+    /// Tells a task who is at the other end.
+    pub(crate) fn peer(&mut self, task: &mut Task, id: HeapId) {
+        task.outcome = match self.address(task, id) {
+            Ok(address) => address.map_or(Outcome::Done, Outcome::Address),
+            Err(error) => Outcome::Failed(errno(&error)),
+        };
+    }
+
     /// Finds the addresses of a host.
     pub(crate) fn resolve(&mut self, process: Process, task: &mut Task, id: HeapId) {
         let Request::Resolve(place) = task.request else { return };

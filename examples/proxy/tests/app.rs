@@ -19,6 +19,7 @@ fn echo() -> SocketAddr {
                     return;
                 }
             }
+            assert!(head.contains("\r\nForwarded: for=127.0.0.1;host=\"a\";proto=http\r\n"), "{head}");
             let length: u64 =
                 head.lines().find_map(|line| line.strip_prefix("Content-Length: ")?.parse().ok()).unwrap();
             write!(stream.get_mut(), "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n").unwrap();

@@ -23,6 +23,7 @@ use crate::scratch::{fill, keep};
 use crate::status::{Failure, is_bodiless, reason};
 use crate::{Limits, Request};
 use std::io::{self, Write};
+use std::net::{IpAddr, SocketAddr};
 use vk_core::{Child, HeapBytes, Io, Sink, Source};
 
 /// Fields that are said to the next one only (RFC 9110, 7.6.1), and those that the proxy says itself.
@@ -54,6 +55,10 @@ const HOPS: [&str; 8] = [
 #[vk::coroutine]
 pub fn relay(io: &mut Io, request: &mut Request, client: &mut Client, base: &str) -> io::Result<()> {
     Url::parse(base)?;
+    if client.asker.is_none() {
+        let peer: Option<SocketAddr> = io.peer().unwrap_or(None);
+        client.asker = peer.map(|peer| peer.ip().to_canonical());
+    }
     if request.expects.replace(false) {
         io.write_all(CONTINUE.as_bytes())?;
     }
@@ -78,7 +83,7 @@ fn attempt(io: &mut Io, request: &mut Request, client: &mut Client, base: &str) 
     reach(io, client, base)?;
     io.free(&mut client.message.body.place)?;
     client.reset(request.method());
-    fill(|scratch| write_request(scratch, request, base))?;
+    fill(|scratch| write_request(scratch, request, client.asker, base))?;
     let mut head: HeapBytes = keep(io)?;
     io.swap(&mut client.keeper)?;
     let sent: Result<(), Fault> = io.write_all(&head).map_err(|error| Fault::from(&error));
@@ -194,7 +199,7 @@ fn carry(io: &mut Io, request: &mut Request) -> Result<(), Failure> {
 }
 
 /// Writes the head of the request as it goes on.
-fn write_request(to: &mut Vec<u8>, request: &Request, base: &str) -> io::Result<()> {
+fn write_request(to: &mut Vec<u8>, request: &Request, asker: Option<IpAddr>, base: &str) -> io::Result<()> {
     let url = Url::parse(base)?;
     let (mark, query) = request.query().map_or(("", ""), |query| ("?", query));
     let path = request.path();
@@ -209,7 +214,13 @@ fn write_request(to: &mut Vec<u8>, request: &Request, base: &str) -> io::Result<
     // An authority has neither quotes nor backslashes.
     let host = request.host();
     let minor = request.minor_version();
-    write!(to, "Via: 1.{minor} vk\r\nForwarded: for=unknown;host=\"{host}\";proto=http\r\n")?;
+    write!(to, "Via: 1.{minor} vk\r\nForwarded: for=")?;
+    match asker {
+        Some(IpAddr::V4(address)) => write!(to, "{address}")?,
+        Some(IpAddr::V6(address)) => write!(to, "\"[{address}]\"")?,
+        None => to.extend_from_slice(b"unknown"),
+    }
+    write!(to, ";host=\"{host}\";proto=http\r\n")?;
     let length = request.body_length();
     let announced = request.get("content-length").is_some();
     write_framing(to, length.filter(|_| announced), length.is_none())?;

@@ -41,6 +41,7 @@ pub use receive::{forward, read, read_whole};
 use crate::{Limits, Request, Text, said};
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use vk_core::{Child, Io, Plain};
 
 /// Bytes of a server's name and port under which a connection is kept.
@@ -77,6 +78,8 @@ pub struct Client {
     status: u16,
     /// Whether the answer's body ends with the connection.
     until_close: bool,
+    /// The address of whom requests are relayed for.
+    asker: Option<IpAddr>,
     /// How many redirects are followed, of [`get`](struct@get) and [`send`](struct@send): none if nothing is said. What is secret
     /// (`Authorization`, `Cookie`, `Proxy-Authorization`) is not told to another server.
     pub redirects: u8,
@@ -99,6 +102,7 @@ impl Client {
             message: Request::new(),
             status: 0,
             until_close: false,
+            asker: None,
             redirects: 0,
             connect_secs: 10,
             answer_secs: 60,
