@@ -11,6 +11,7 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener};
 use std::os::unix::net::UnixStream;
 use std::thread;
+use std::time::Duration;
 use vk_core::{Io, Line};
 use vk_http::client::{self, Client};
 use vk_http::{self as http, Request};
@@ -186,6 +187,28 @@ fn one_connection_serves_many_requests() {
     assert_eq!(numbers, "0001");
 }
 
+/// A request that must not be made twice doesn't go out on a connection that has ended.
+#[test]
+fn a_kept_connection_that_has_ended() {
+    let (address, requests) = server(vec![vec![OK.into()], vec![OK.into()]]);
+    let mut stream = start(&format!("http://{address}"));
+    for request in
+        ["GET / HTTP/1.1\r\nHost: a\r\n\r\n", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx"]
+    {
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut text = Vec::new();
+        while !text.ends_with(b"\r\n\r\nok") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            text.push(byte[0]);
+            assert!(!text.starts_with(b"HTTP/1.1 5"));
+        }
+        // The server hangs up meanwhile.
+        thread::sleep(Duration::from_millis(200));
+    }
+    assert_eq!(requests.try_iter().count(), 2);
+}
+
 /// A server that answers before it has the whole request.
 #[test]
 fn early_answers() {
@@ -198,7 +221,7 @@ fn early_answers() {
                 let (mut stream, _) = listener.accept().unwrap();
                 let _ = stream.read(&mut [0; 100]);
                 let _ = stream.write_all(b"HTTP/1.1 413 No\r\nContent-Length: 2\r\n\r\nno");
-                thread::sleep(std::time::Duration::from_secs(2));
+                thread::sleep(Duration::from_secs(2));
             }),
         )
     };

@@ -73,6 +73,10 @@ pub fn relay(io: &mut Io, request: &mut Request, client: &mut Client, base: &str
         }
         if has_body || !client.may_repeat(request.method(), fault) {
             let status: u16 = fault.status();
+            if status == 503 {
+                // With the micro-process everything ends that it has no room for: a connection that nobody keeps, say.
+                request.closing.set(true);
+            }
             return respond_status(io, request, status);
         }
     }
