@@ -209,6 +209,22 @@ fn a_kept_connection_that_has_ended() {
     assert_eq!(requests.try_iter().count(), 2);
 }
 
+/// The server's time to answer begins when it has the request.
+#[test]
+fn slow_bodies() {
+    let (address, _requests) = server(vec![vec![OK.into()]]);
+    let mut stream = start(&format!("http://{address}"));
+    stream.write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n").unwrap();
+    for _ in 0..6 {
+        thread::sleep(Duration::from_millis(400));
+        stream.write_all(b"x").unwrap();
+    }
+    stream.shutdown(Shutdown::Write).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    assert!(text.starts_with("HTTP/1.1 200 ") && text.ends_with("ok"), "{text}");
+}
+
 /// A server that answers before it has the whole request.
 #[test]
 fn early_answers() {

@@ -607,6 +607,12 @@ fn spinning(io: &mut Io) -> io::Result<()> {
 fn closer(io: &mut Io) -> io::Result<()> {
     let mut child: Child = io.spawn::<spinning>((), Source::Parent, Sink::Parent)?;
     let piped: bool = io.swap(&mut child).is_err();
+    let mut other: Child = io.spawn::<failing>((), Source::Nothing, Sink::Nothing)?;
+    io.yield_now()?;
+    let child_ended: bool = io.has_ended(&child)?;
+    let other_ended: bool = io.has_ended(&other)?;
+    assert!(!child_ended && other_ended);
+    io.close(&mut other)?;
     io.deadline(Duration::ZERO)?;
     io.close(&mut child)?;
     let ended: bool = io.eof()?;

@@ -181,6 +181,17 @@ impl Io {
         }
     }
 
+    /// Whether a child has ended, of itself. Never waits.
+    ///
+    /// # Errors
+    /// `InvalidInput` if the child is gone.
+    pub fn has_ended(&mut self, child: &Child) -> Poll<io::Result<bool>> {
+        match child.is_none() {
+            true => Ready(Err(io::ErrorKind::InvalidInput.into())),
+            false => Ready(Ok(self.other(child.0).wait == Wait::Ended)),
+        }
+    }
+
     /// Ends a child where it stands, and closes the descriptors that its input and output lead to, unless another
     /// coroutine's do. What is unsent is lost. Closing what is closed returns at once.
     ///

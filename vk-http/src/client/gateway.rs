@@ -22,7 +22,7 @@ use crate::response::{CONTINUE, Sending};
 use crate::scratch::{fill, keep};
 use crate::status::{Failure, is_bodiless, reason};
 use crate::{Limits, Request};
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::net::{IpAddr, SocketAddr};
 use vk_core::{Child, HeapBytes, Io, Sink, Source};
 
@@ -116,7 +116,8 @@ fn attempt(io: &mut Io, request: &mut Request, client: &mut Client, base: &str) 
             }
         }
     }
-    let done: Result<(), Fault> = answer(io, request, client).map_err(|failure| Fault::from(&failure));
+    let done: Result<(), Fault> =
+        answer(io, request, client, &uploader).map_err(|failure| Fault::from(&failure));
     let mut is_sound: bool = done.is_ok();
     if uploader.is_none() {
         io.cross(&mut client.keeper)?;
@@ -142,8 +143,21 @@ fn attempt(io: &mut Io, request: &mut Request, client: &mut Client, base: &str) 
 
 /// Answers, receiving from the server and sending to the client.
 #[vk::coroutine]
-fn answer(io: &mut Io, request: &mut Request, client: &mut Client) -> Result<(), Failure> {
-    receive_head(io, client)?;
+fn answer(io: &mut Io, request: &mut Request, client: &mut Client, uploader: &Child) -> Result<(), Failure> {
+    loop {
+        let done: Result<(), Fault> = receive_head(io, client).map_err(|failure| Fault::from(&failure));
+        match done {
+            Err(fault) if fault.kind() == ErrorKind::TimedOut => {
+                if !is_at_work(io, uploader)? {
+                    return Err(Failure::Io(ErrorKind::TimedOut.into()));
+                }
+                // The server has time until the request has ended; a deadline of the caller's ends it here.
+                io.yield_now()?;
+            }
+            Err(fault) => return Err(Failure::Io(fault.into())),
+            Ok(()) => break,
+        }
+    }
     let length: Option<u64> = client.body_length();
     request.plan(client.status, "", length)?;
     fill(|scratch| write_answer(scratch, request, client, length))?;
@@ -154,6 +168,15 @@ fn answer(io: &mut Io, request: &mut Request, client: &mut Client) -> Result<(),
     pass(io, client, request)?;
     end(io, request)?;
     Ok(())
+}
+
+/// Whether a request's body is still on its way.
+#[vk::coroutine]
+fn is_at_work(io: &mut Io, uploader: &Child) -> io::Result<bool> {
+    if uploader.is_none() || io.rests(uploader)? {
+        return Ok(false);
+    }
+    Ok(!io.has_ended(uploader)?)
 }
 
 /// The body of a request, as far as it has come.
