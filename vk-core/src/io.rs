@@ -33,6 +33,8 @@ pub struct World {
     pub attended: bool,
     /// Whether the worker drains: what is between two pieces of work should end.
     pub ending: bool,
+    /// The task that runs, while one does.
+    pub running: Span,
     /// The open micro-heap, while one is.
     heap: Option<Heap>,
 }
@@ -67,7 +69,8 @@ impl World {
     /// As [`Registry::of`].
     pub fn new(arena: Arena) -> io::Result<World> {
         let (registry, tally) = (Registry::of(&arena)?, Tally::default());
-        Ok(World { arena, now: 0, registry, tally, attended: false, ending: false, heap: None })
+        let running = Span::EMPTY;
+        Ok(World { arena, now: 0, registry, tally, attended: false, ending: false, running, heap: None })
     }
 
     /// Makes `heap`, which is open, the one that operations and [`HeapBytes`](crate::HeapBytes) work in.
@@ -229,6 +232,26 @@ impl Io {
         // SAFETY: allocated just now, large enough, aligned to 16 as `Entry::of` asserts is enough.
         C::start(unsafe { &mut *frame.as_ptr() }, args);
         Some(span)
+    }
+
+    /// Another task of this micro-process.
+    ///
+    /// # Panics
+    /// If it is this one.
+    pub(crate) fn other(&mut self, task: Span) -> &mut Task {
+        let place = self.world().heap().ptr(task).cast::<Task>();
+        assert!(place != self.task, "a coroutine is no child of its own");
+        // SAFETY: the span is of a `Child`, which only `spawn` makes, of a task's record, and which is emptied when the
+        // task goes; or of a port, which leads to a task as long as it is one. It is in the open micro-heap, as
+        // `Heap::ptr` has checked, and nobody else refers to it: `new`'s contract, and the borrow of `self`.
+        unsafe { &mut *place.as_ptr() }
+    }
+
+    /// This task and another one of this micro-process.
+    pub(crate) fn with_other(&mut self, task: Span) -> (&mut Task, &mut Task) {
+        let other = NonNull::from(self.other(task));
+        // SAFETY: the two are different tasks, as `other` has checked.
+        unsafe { (self.task.as_mut(), &mut *other.as_ptr()) }
     }
 
     #[inline]

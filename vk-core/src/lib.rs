@@ -43,6 +43,7 @@ pub use io::{Io, Tally, World};
 pub use line::Line;
 pub use migrate::{Migration, New, Old};
 pub use operations::process::{Child, Sink, Source};
+pub use operations::resolve::{self, Addresses};
 pub use registry::Registry;
 pub use task::{Descriptor, Nanos, Port, Task, Wait};
 pub use vk_heap::{Plain, hash};

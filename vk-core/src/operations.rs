@@ -5,5 +5,6 @@ mod connection;
 mod memory;
 pub(crate) mod process;
 mod receive;
+pub mod resolve;
 mod send;
 mod stream;

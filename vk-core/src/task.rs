@@ -2,7 +2,7 @@
 
 use crate::Plain;
 use std::io;
-use std::mem::offset_of;
+use std::mem::{offset_of, swap};
 use std::ptr::NonNull;
 use vk_heap::Span;
 use vk_vectoring::Ring;
@@ -56,6 +56,8 @@ pub enum Wait {
     Hangup,
     /// That `wake` has come.
     Wake,
+    /// Nothing ever: it keeps its input and output for another task.
+    Rest,
     /// That everybody else who can run has run.
     Turn,
     /// That the task `request.task` has ended.
@@ -64,16 +66,22 @@ pub enum Wait {
     Accept,
     /// That the connection that was asked for stands.
     Connect,
+    /// The addresses that were asked for.
+    Resolve,
+    /// The address of who is at the other end of the source.
+    Peer,
     /// That the requested coroutine runs as a task of this micro-process.
     Spawn,
     /// That the requested handler runs as a micro-process of its own.
     Start,
+    /// That the task `request` names is gone, and its descriptors are closed.
+    Close,
     /// Nothing any more: it has ended; what it sent last may still be on its way.
     Ended,
 }
 
 /// What comes of a [`Wait`] that the dispatcher serves: [`Accept`](Wait::Accept), [`Connect`](Wait::Connect),
-/// [`Spawn`](Wait::Spawn), [`Start`](Wait::Start) and [`Join`](Wait::Join).
+/// [`Spawn`](Wait::Spawn), [`Start`](Wait::Start), [`Join`](Wait::Join) and [`Close`](Wait::Close).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Outcome {
@@ -81,6 +89,8 @@ pub enum Outcome {
     None,
     /// A new descriptor.
     Descriptor(Descriptor),
+    /// An address.
+    Address(std::net::SocketAddr),
     /// A new task, by the place of its record.
     Task(Span),
     /// Done, with nothing to hand over.
@@ -97,10 +107,16 @@ pub enum Request {
     None,
     /// For [`Wait::Join`]: this task's end.
     Join(Span),
+    /// For [`Wait::Close`]: this task is to go, and its descriptors first.
+    Close(Span),
+    /// For [`Wait::Close`]: the descriptors are closed, and the task is to go.
+    Closed(Span),
     /// For [`Wait::Connect`]: a connection to this address.
     Connect(std::net::SocketAddr),
     /// For [`Wait::Connect`]: the connection is on its way.
     Connecting(Descriptor),
+    /// For [`Wait::Resolve`]: the addresses of the name in this [place](crate::resolve).
+    Resolve(Span),
     /// For [`Wait::Spawn`]: this coroutine, its frame already filled, between these two ends.
     Spawn {
         /// The coroutine's index in the registry.
@@ -276,8 +292,8 @@ impl Task {
                 .into_iter()
                 .all(|at| byte(at) <= Mark::Acknowledged as u8)
             && [offset_of!(Task, source), offset_of!(Task, sink)].into_iter().all(|at| tag(at) <= 2)
-            && tag(offset_of!(Task, request)) <= 5
-            && tag(offset_of!(Task, outcome)) <= 4;
+            && tag(offset_of!(Task, request)) <= 8
+            && tag(offset_of!(Task, outcome)) <= 5;
         // SAFETY: every field that not all bytes are valid for was looked at above, down to the tags of its
         // variants; what is inside of a request was written by the operation that waits for it.
         let task = sound.then(|| unsafe { place.cast::<Task>().as_ref() })?;
@@ -307,10 +323,39 @@ impl Task {
             Wait::Shutdown => self.is_output_over(),
             Wait::Hangup => self.tx_mark == Mark::Acknowledged || self.is_output_over(),
             Wait::Wake => now >= self.wake,
-            Wait::Join | Wait::Accept | Wait::Connect | Wait::Spawn | Wait::Start => false,
-            Wait::Ended => return false,
+            Wait::Join
+            | Wait::Accept
+            | Wait::Connect
+            | Wait::Resolve
+            | Wait::Peer
+            | Wait::Spawn
+            | Wait::Start => false,
+            Wait::Close => return self.outcome != Outcome::None,
+            Wait::Rest | Wait::Ended => return false,
         };
         come || self.outcome != Outcome::None || now >= self.deadline
+    }
+
+    /// Exchanges where two tasks' input comes from, with what has come of it.
+    pub(crate) fn exchange_inputs(&mut self, other: &mut Task) {
+        swap(&mut self.rx, &mut other.rx);
+        swap(&mut self.rx_storage, &mut other.rx_storage);
+        swap(&mut self.source, &mut other.source);
+        swap(&mut self.rx_ended, &mut other.rx_ended);
+        swap(&mut self.rx_mark, &mut other.rx_mark);
+        swap(&mut self.rx_error, &mut other.rx_error);
+        swap(&mut self.bulk, &mut other.bulk);
+    }
+
+    /// Exchanges where two tasks' output goes to, with what is unsent of it.
+    pub(crate) fn exchange_outputs(&mut self, other: &mut Task) {
+        swap(&mut self.tx, &mut other.tx);
+        swap(&mut self.tx_storage, &mut other.tx_storage);
+        swap(&mut self.sink, &mut other.sink);
+        swap(&mut self.tx_ended, &mut other.tx_ended);
+        swap(&mut self.tx_mark, &mut other.tx_mark);
+        swap(&mut self.tx_error, &mut other.tx_error);
+        swap(&mut self.stall, &mut other.stall);
     }
 
     /// Whether nothing more can be sent: the side is ended, or has failed.
@@ -324,7 +369,7 @@ impl Task {
     pub fn next_time(&self) -> Nanos {
         let stall = if self.tx.is_empty() || self.is_output_over() { NEVER } else { self.stall };
         match self.wait {
-            Wait::Ended => stall,
+            Wait::Rest | Wait::Ended => stall,
             Wait::Wake => self.wake.min(self.deadline).min(stall),
             _ => self.deadline.min(stall),
         }

@@ -118,8 +118,9 @@ fn available(io: &mut Io, request: &mut Request) -> io::Result<u64> {
     Ok(0)
 }
 
+/// As [`available`], without an answer to what goes wrong.
 #[vk::coroutine]
-fn arrives(io: &mut Io, request: &mut Request) -> Result<u64, Failure> {
+pub(crate) fn arrives(io: &mut Io, request: &mut Request) -> Result<u64, Failure> {
     if request.expects.replace(false) {
         io.write_all(CONTINUE.as_bytes())?;
     }

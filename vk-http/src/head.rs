@@ -78,15 +78,26 @@ pub(crate) fn parse(bytes: &[u8], index: &mut [u8]) -> Result<Head, Refused> {
     let mut head = request_line(&bytes[..line])?;
     head.length = bytes.len() as u16;
     head.fields = (index.len() / ENTRY) as u16;
-    let fields = bytes.get(line + 2..).ok_or(Refused(400))?;
-    // Most requests have few fields, and an array for many takes longer to prepare than to fill.
-    match usize::from(head.fields) {
-        0..=16 => parse_fields::<16>(&mut head, bytes, fields, index)?,
-        17..=100 => parse_fields::<100>(&mut head, bytes, fields, index)?,
-        101..=MOST_FIELDS => parse_fields::<MOST_FIELDS>(&mut head, bytes, fields, index)?,
-        _ => return Err(Refused(431)),
-    }
+    let mut facts = Facts::default();
+    index_fields(bytes, line + 2, index, |field| facts.note(field))?;
+    facts.conclude(&mut head)?;
     Ok(head)
+}
+
+/// Writes the index of the fields, which begin at `from`, and shows each to `note`.
+pub(crate) fn index_fields(
+    bytes: &[u8],
+    from: usize,
+    index: &mut [u8],
+    note: impl FnMut(&Header<'_>) -> Result<(), Refused>,
+) -> Result<(), Refused> {
+    // Most requests have few fields, and an array for many takes longer to prepare than to fill.
+    match index.len() / ENTRY {
+        0..=16 => parse_fields::<16>(bytes, from, index, note),
+        17..=100 => parse_fields::<100>(bytes, from, index, note),
+        101..=MOST_FIELDS => parse_fields::<MOST_FIELDS>(bytes, from, index, note),
+        _ => Err(Refused(431)),
+    }
 }
 
 /// `METHOD SP target SP HTTP/1.y`, with one space at each place.
@@ -144,11 +155,12 @@ fn path(method: &[u8], target: &[u8]) -> Result<(usize, usize), Refused> {
 }
 
 fn parse_fields<const N: usize>(
-    head: &mut Head,
     bytes: &[u8],
-    fields: &[u8],
+    from: usize,
     index: &mut [u8],
+    mut note: impl FnMut(&Header<'_>) -> Result<(), Refused>,
 ) -> Result<(), Refused> {
+    let fields = bytes.get(from..).ok_or(Refused(400))?;
     let mut space = [EMPTY_HEADER; N];
     let found = match httparse::parse_headers(fields, &mut space) {
         Ok(Status::Complete((length, found))) if length == fields.len() => found,
@@ -158,7 +170,6 @@ fn parse_fields<const N: usize>(
     if found.len() * ENTRY != index.len() {
         return Err(Refused(400));
     }
-    let mut facts = Facts::default();
     for (field, entry) in found.iter().zip(index.chunks_exact_mut(ENTRY)) {
         let place = |part: &[u8]| {
             let begin = part.as_ptr().addr() - bytes.as_ptr().addr();
@@ -168,9 +179,9 @@ fn parse_fields<const N: usize>(
         for (to, from) in entry.chunks_exact_mut(2).zip([name.0, name.1, value.0, value.1]) {
             to.copy_from_slice(&from.to_le_bytes());
         }
-        facts.note(field)?;
+        note(field)?;
     }
-    facts.conclude(head)
+    Ok(())
 }
 
 /// What the fields say about the message and the connection.
@@ -237,7 +248,7 @@ impl Facts {
     }
 }
 
-fn content_length(value: &[u8]) -> Result<u64, Refused> {
+pub(crate) fn content_length(value: &[u8]) -> Result<u64, Refused> {
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
         return Err(Refused(400));
     }

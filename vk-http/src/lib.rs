@@ -52,6 +52,7 @@ mod answer;
 mod body;
 mod bytes;
 mod chunked;
+pub mod client;
 mod close;
 mod conditions;
 mod date;

@@ -24,9 +24,16 @@ pub(crate) struct Scan {
     line: usize,
     /// Finished lines of the head.
     pub(crate) lines: usize,
+    /// Whether it is the head of an answer.
+    pub(crate) answers: bool,
 }
 
 impl Scan {
+    /// For the head of an answer.
+    pub(crate) fn of_answer() -> Scan {
+        Scan { answers: true, ..Scan::default() }
+    }
+
     /// Looks at what has come since the last time; `bytes` begin where they began then. True once the head
     /// is complete.
     pub(crate) fn advance(&mut self, bytes: &[u8], limits: &Limits) -> Result<bool, Refused> {
@@ -40,13 +47,22 @@ impl Scan {
             match (line.is_empty(), self.lines) {
                 (true, 0) => self.start = self.seen,
                 (true, _) => return Ok(true),
-                (false, 0) if !ends_with_version(line) => return Err(Refused(400)),
+                (false, 0) if !self.is_first(line) => return Err(Refused(400)),
                 (false, _) => self.lines += 1,
             }
         }
         self.check(bytes.len(), limits)?;
         self.seen = bytes.len();
         Ok(false)
+    }
+
+    /// What no first line lacks: a cheap test, so that other protocols are told at once. The rest is up to
+    /// [`parse`](crate::head::parse).
+    fn is_first(&self, line: &[u8]) -> bool {
+        match self.answers {
+            false => matches!(line, [.., b' ', b'H', b'T', b'T', b'P', b'/', _, b'.', _]),
+            true => line.starts_with(b"HTTP/"),
+        }
     }
 
     /// Whether the unfinished line may come as far as `end`, where its line feed is or will be at the
@@ -59,12 +75,6 @@ impl Scan {
             _ => Ok(()),
         }
     }
-}
-
-/// What no request line lacks: a cheap test, so that other protocols are told at once. The rest is up to
-/// [`parse`](crate::head::parse).
-fn ends_with_version(line: &[u8]) -> bool {
-    matches!(line, [.., b' ', b'H', b'T', b'T', b'P', b'/', _, b'.', _])
 }
 
 #[cfg(test)]

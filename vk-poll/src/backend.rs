@@ -181,6 +181,14 @@ pub trait Backend {
         sys::positions(fd)
     }
 
+    /// Whom a connection leads to; `None` for what is no connection of IP.
+    ///
+    /// # Errors
+    /// `EBADF`, `ENOTCONN`, or another of the world's.
+    fn peer(&mut self, fd: RawFd) -> io::Result<Option<SocketAddr>> {
+        sys::peer(fd)
+    }
+
     /// Whether there is a descriptor of that number.
     fn is_open(&mut self, fd: RawFd) -> bool {
         sys::is_open(fd)

@@ -264,6 +264,10 @@ impl Backend for Sim {
         self.world.borrow_mut().positions(fd)
     }
 
+    fn peer(&mut self, _: RawFd) -> io::Result<Option<SocketAddr>> {
+        Ok(None)
+    }
+
     fn is_open(&mut self, fd: RawFd) -> bool {
         self.world.borrow_mut().is_open(fd)
     }

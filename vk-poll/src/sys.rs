@@ -283,6 +283,16 @@ pub fn is_open(fd: RawFd) -> bool {
     unsafe { libc::fcntl(fd, libc::F_GETFD) >= 0 }
 }
 
+/// See [`Backend::peer`](crate::Backend::peer).
+pub fn peer(fd: RawFd) -> io::Result<Option<SocketAddr>> {
+    // SAFETY: the socket is borrowed for a question, and never closed.
+    let socket = unsafe { mem::ManuallyDrop::new(socket2::Socket::from_raw_fd(fd)) };
+    match socket.peer_addr() {
+        Err(error) if error.raw_os_error() == Some(libc::ENOTSOCK) => Ok(None),
+        address => Ok(address?.as_socket()),
+    }
+}
+
 pub fn is_accepted(fd: RawFd, listener: RawFd) -> bool {
     // SAFETY: the socket is borrowed for a question, and never closed.
     let socket = |fd: RawFd| unsafe { mem::ManuallyDrop::new(socket2::Socket::from_raw_fd(fd)) };

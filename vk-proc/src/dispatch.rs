@@ -151,8 +151,12 @@ impl<B: Backend> Worker<B> {
             Wait::Received => self.receive(process, task),
             Wait::Accept => self.accept(task, id),
             Wait::Connect => self.connect(task, id),
+            Wait::Resolve => self.resolve(process, task, id),
+            Wait::Peer => self.peer(task, id),
             Wait::Start => self.start(process, task, id),
+            Wait::Rest => self.notice(process, task),
             Wait::Spawn => self.locate(task),
+            Wait::Close => self.close_child(process, task, id),
             _ => {}
         }
         if !task.is_ready(self.world.now) {

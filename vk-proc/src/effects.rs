@@ -4,12 +4,13 @@
 //! a timer or room that has come free brings the micro-process back.
 
 use crate::process::{Process, RING};
-use crate::worker::Worker;
+use crate::resolver::Resolver;
+use crate::worker::{BELL, Worker};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use vk_core::task::{NEVER, Outcome, Request};
-use vk_core::{Descriptor, Nanos, Port, Task};
+use vk_core::{Descriptor, Nanos, Port, Task, resolve};
 use vk_heap::{BLOCK, HeapId, failpoint};
 use vk_poll::Backend;
 
@@ -29,6 +30,15 @@ impl<B: Backend> Worker<B> {
                 }
                 None => task.rx_error = libc::EBADF,
             }
+        }
+    }
+
+    /// Receives what has come to a task that rests, to find out early whether its connection has ended.
+    pub(crate) fn notice(&mut self, process: Process, task: &mut Task) {
+        let Port::Descriptor(source) = task.source else { return };
+        let known = self.descriptors.get(source, process.heap().id());
+        if known.is_some_and(|known| known.readable) && task.rx.is_empty() && !task.is_input_over() {
+            self.receive_once(process, task, source.number);
         }
     }
 
@@ -189,6 +199,67 @@ impl<B: Backend> Worker<B> {
         // Only an event says that it stands, or does not.
         self.descriptors.by_number(connection.number).writable = false;
         Ok(connection)
+    }
+
+    /// Finds out who is at the other end.
+    fn address(&mut self, task: &Task, id: HeapId) -> io::Result<Option<SocketAddr>> {
+        let Port::Descriptor(source) = task.source else { return Ok(None) };
+        match self.descriptors.get(source, id) {
+            Some(_) => self.poller.peer(source.number),
+            None => Err(io::Error::from_raw_os_error(libc::EBADF)),
+        }
+    }
+
+    /// Tells a task who is at the other end.
+    pub(crate) fn peer(&mut self, task: &mut Task, id: HeapId) {
+        task.outcome = match self.address(task, id) {
+            Ok(address) => address.map_or(Outcome::Done, Outcome::Address),
+            Err(error) => Outcome::Failed(errno(&error)),
+        };
+    }
+
+    /// Finds the addresses of a host.
+    pub(crate) fn resolve(&mut self, process: Process, task: &mut Task, id: HeapId) {
+        let Request::Resolve(place) = task.request else { return };
+        if task.outcome != Outcome::None {
+            return;
+        }
+        if self.resolver.is_none() {
+            match self.start_resolver() {
+                Ok(resolver) => self.resolver = Some(resolver),
+                Err(error) => {
+                    task.outcome = Outcome::Failed(errno(&error));
+                    return;
+                }
+            }
+        }
+        let Some(resolver) = &mut self.resolver else { return };
+        let place = process.bytes(place);
+        if let Some(found) = resolver.answer(id, resolve::question(place)) {
+            resolve::write_answer(place, &found);
+            task.outcome = Outcome::Done;
+        }
+    }
+
+    fn start_resolver(&mut self) -> io::Result<Resolver> {
+        let resolver = Resolver::new()?;
+        let ends = [resolver.bell.as_raw_fd(), resolver.rope.as_raw_fd()];
+        ends.into_iter().for_each(|end| self.settings.ledger.enter_tool(self.settings.worker, end));
+        self.poller.add(resolver.bell.as_raw_fd(), BELL)?;
+        Ok(resolver)
+    }
+
+    /// Closes the descriptors of a task that is to go. Done again, it finds nothing to close.
+    pub(crate) fn close_child(&mut self, process: Process, task: &mut Task, id: HeapId) {
+        let Request::Close(child) = task.request else { return };
+        let ports = [process.task(child).source, process.task(child).sink];
+        for port in ports {
+            let Port::Descriptor(descriptor) = port else { continue };
+            if !process.is_shared(descriptor, child) && self.descriptors.get(descriptor, id).is_some() {
+                self.close(descriptor.number, id);
+            }
+        }
+        task.request = Request::Closed(child);
     }
 
     /// Starts a micro-process on a connection that changes hands.

@@ -38,6 +38,7 @@ mod memory;
 pub mod notify;
 mod panics;
 mod process;
+mod resolver;
 mod resume;
 mod shared;
 pub mod signals;

@@ -30,7 +30,7 @@ use vk_core::migrate::{Deadline, Fill, Refused, migrate};
 use vk_core::registry::Described;
 use vk_core::rt::Coroutine;
 use vk_core::task::{Mark, NEVER, Outcome, Request, Task};
-use vk_core::{Entry, Io, Nanos, Port, Sink, Source, Wait, World};
+use vk_core::{Descriptor, Entry, Io, Nanos, Port, Sink, Source, Wait, World};
 use vk_heap::{Heap, Span, failpoint};
 use vk_vectoring::{Ring, Vectoring, exchange};
 
@@ -191,6 +191,12 @@ impl Process {
         !self.record().head.is_empty()
     }
 
+    /// Bytes that an operation has set aside for the dispatcher.
+    pub fn bytes<'a>(&self, place: Span) -> &'a mut [u8] {
+        // SAFETY: a request of a task names them, which is blocked until it is served; no coroutine runs meanwhile.
+        unsafe { bytes_of(&self.heap, place) }
+    }
+
     /// A task's receiving ring.
     #[inline]
     pub fn rx<'a>(&self, task: &'a mut Task) -> Vectoring<'a> {
@@ -245,6 +251,18 @@ impl Process {
             record.head = span;
         } else {
             self.task(tail).next_runnable = span;
+        }
+    }
+
+    /// Takes a task out of the run queue, if it is there.
+    fn dequeue(&mut self, gone: Span) {
+        let mut queue = std::mem::replace(&mut self.record().head, Span::EMPTY);
+        while !queue.is_empty() {
+            let (span, next) = (queue, self.task(queue).next_runnable);
+            if span != gone {
+                self.enqueue(span);
+            }
+            queue = next;
         }
     }
 
@@ -359,6 +377,7 @@ impl Process {
     fn resume(&mut self, world: &mut World, span: Span, entry: u32, frame: Span) {
         let entry = world.registry.get(entry).expect("tasks are made with an index from the registry");
         world.tally.resumed += 1;
+        world.running = span;
         // SAFETY: the micro-heap is open and entered, and no reference into it is alive here.
         let mut io = unsafe { Io::new(self.heap.ptr(span).cast(), world) };
         // SAFETY: `build` and `Io::spawn` store a frame of this very entry, started; one task runs at a time.
@@ -388,7 +407,7 @@ impl Process {
         match task.wait {
             _ if piped => self.settle_with_others(world, span),
             Wait::Turn => self.enqueue(span),
-            Wait::Spawn | Wait::Join | Wait::Ended => self.settle_with_others(world, span),
+            Wait::Spawn | Wait::Join | Wait::Close | Wait::Ended => self.settle_with_others(world, span),
             _ => self.wake(span, world.now),
         }
     }
@@ -404,6 +423,7 @@ impl Process {
         match self.task(span).wait {
             Wait::Spawn => self.spawn(world, span),
             Wait::Join => _ = self.join(world, span),
+            Wait::Close => self.close(world, span),
             // A joined task is gone.
             Wait::Ended if self.wake_joiner(world, span) => return,
             _ => {}
@@ -526,6 +546,28 @@ impl Process {
         true
     }
 
+    /// Serves [`Wait::Close`], once the descriptors are closed.
+    fn close(&mut self, world: &mut World, span: Span) {
+        let Request::Closed(child) = self.task(span).request else { return };
+        self.dequeue(child);
+        self.remove_task(world, child);
+        let task = self.task(span);
+        (task.request, task.outcome) = (Request::None, Outcome::Done);
+    }
+
+    /// Whether another task's input or output leads to the same descriptor as one of this task's.
+    pub fn is_shared(&self, descriptor: Descriptor, task: Span) -> bool {
+        let mut span = self.first();
+        while !span.is_empty() {
+            let other = self.task(span);
+            if span != task && [other.source, other.sink].contains(&Port::Descriptor(descriptor)) {
+                return true;
+            }
+            span = other.next;
+        }
+        false
+    }
+
     /// A task has ended, or sent its last bytes: wakes who waits for that. True if the task is gone then.
     fn wake_joiner(&mut self, world: &mut World, ended: Span) -> bool {
         let mut span = self.first();
@@ -600,7 +642,7 @@ impl Process {
         while !span.is_empty() {
             let task = self.task(span);
             let unsent = !task.tx.is_empty() && !task.is_output_over();
-            if unsent || !matches!(task.wait, Wait::Received | Wait::Accept | Wait::Wake) {
+            if unsent || !matches!(task.wait, Wait::Received | Wait::Accept | Wait::Wake | Wait::Rest) {
                 return true;
             }
             span = task.next;

@@ -16,6 +16,7 @@ use crate::listener;
 use crate::memory;
 use crate::panics;
 use crate::process::Process;
+use crate::resolver::Resolver;
 use crate::stats::Stats;
 use std::collections::VecDeque;
 use std::io;
@@ -44,6 +45,9 @@ pub(crate) const RETRY: Nanos = 100_000_000;
 
 /// The signals' descriptor in the poller.
 const SIGNALS: Token = Token(u64::MAX);
+
+/// The resolver's descriptor in the poller.
+pub(crate) const BELL: Token = Token(u64::MAX - 1);
 
 /// What a worker serves with.
 #[derive(Clone, Copy, Debug)]
@@ -121,6 +125,8 @@ pub struct Worker<B> {
     pub(crate) parted: bool,
     /// Descriptors that are to be closed once that is allowed.
     pub(crate) graveyard: Vec<RawFd>,
+    /// From the first name on that is looked up.
+    pub(crate) resolver: Option<Resolver>,
 }
 
 impl<B: Backend> Worker<B> {
@@ -169,6 +175,7 @@ impl<B: Backend> Worker<B> {
             released: false,
             parted: false,
             graveyard: Vec::new(),
+            resolver: None,
         })
     }
 
@@ -303,6 +310,10 @@ impl<B: Backend> Worker<B> {
                 self.signalled();
                 continue;
             }
+            if event.token == BELL {
+                self.resolved();
+                continue;
+            }
             let Some(known) = self.descriptors.find(from_token(event.token)) else { continue };
             let before = (known.readable, known.writable, known.closed);
             known.readable |= event.readable || event.closed || event.error;
@@ -314,6 +325,15 @@ impl<B: Backend> Worker<B> {
                 self.enqueue(owner);
             }
         }
+    }
+
+    /// Lets those who asked for names run.
+    fn resolved(&mut self) {
+        let mut asked = Vec::new();
+        if let Some(resolver) = &mut self.resolver {
+            resolver.collect(|id| asked.push(id));
+        }
+        asked.into_iter().for_each(|id| self.enqueue(id));
     }
 
     /// Serves what has become due.

@@ -441,14 +441,44 @@ fn proxy(io: &mut Io) -> io::Result<()> {
     io.join(&mut down)
 }
 
+/// A connection that is kept for others.
+#[vk::coroutine]
+fn keep(io: &mut Io) -> io::Result<()> {
+    io.rest()
+}
+
+/// Asks somebody outside about each line, on a connection of its own.
+#[vk::coroutine]
+fn asker(io: &mut Io) -> io::Result<()> {
+    let address: std::net::SocketAddr = BACKEND.parse().map_err(io::Error::other)?;
+    let mut line: Line<100> = Line::new();
+    while io.read_line(&mut line)? {
+        let peer: Descriptor = io.connect(address)?;
+        let mut far: Child = io.spawn::<keep>((), Source::Descriptor(peer), Sink::Descriptor(peer))?;
+        io.swap(&mut far)?;
+        io.write_all(&line)?;
+        io.swap(&mut far)?;
+        io.cross(&mut far)?;
+        io.forward(line.len() as u64)?;
+        io.cross(&mut far)?;
+        io.close(&mut far)?;
+    }
+    Ok(())
+}
+
 /// A connection that is being made when the worker dies is made once.
 #[test]
 fn connections_outwards() {
+    outwards(Entry::handler::<proxy>(), b"hello");
+    outwards(Entry::handler::<asker>(), b"hello\nsomebody\n");
+}
+
+fn outwards(handler: &'static Entry, text: &[u8]) {
     for step in (0..2000).step_by(3) {
-        let mut keeper = Keeper::new(3, Faults::NONE, Guard::Epoch(2), Entry::handler::<proxy>());
+        let mut keeper = Keeper::new(3, Faults::NONE, Guard::Epoch(2), handler);
         let server = keeper.sim.serve(BACKEND.parse().unwrap());
         let client = keeper.sim.connect(keeper.listener);
-        client.send(b"hello");
+        client.send(text);
         client.shutdown();
         let received = Rc::new(RefCell::new(Vec::new()));
         let (theirs, peer) = (received.clone(), client.clone());
@@ -469,7 +499,7 @@ fn connections_outwards() {
         });
         let mut lives = [Life::of(step), Life::LONG].into_iter();
         let worker = keeper.run(move || lives.next().unwrap(), false);
-        assert_eq!(*received.borrow(), b"hello", "step {step}");
+        assert_eq!(*received.borrow(), text, "step {step}");
         assert!(client.ended() && !client.was_reset(), "step {step}");
         drop(worker);
         if keeper.deaths == 0 {

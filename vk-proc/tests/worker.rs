@@ -523,6 +523,166 @@ fn a_connection_is_made_and_serves_two_coroutines() {
     }
 }
 
+/// A connection at rest.
+#[vk::coroutine]
+fn rest(io: &mut Io) -> io::Result<()> {
+    io.rest()
+}
+
+/// Asks a server, one line on each of three connections, and streams what comes back, both ways at once.
+#[vk::coroutine]
+fn asker(io: &mut Io) -> io::Result<()> {
+    let address: std::net::SocketAddr = "127.0.0.1:80".parse().unwrap();
+    let mut line: Line<100> = Line::new();
+    for n in 0..3u8 {
+        if !io.read_line(&mut line)? {
+            return Ok(());
+        }
+        let peer: Descriptor = io.connect(address)?;
+        let mut far: Child = io.spawn::<rest>((), Source::Descriptor(peer), Sink::Descriptor(peer))?;
+        io.swap(&mut far)?;
+        // Unsent when it swaps back.
+        write!(io, "{n} ")?;
+        io.write_all(&line)?;
+        io.swap(&mut far)?;
+        io.cross(&mut far)?;
+        io.read_line(&mut line)?;
+        io.write_all(&line)?;
+        io.cross(&mut far)?;
+        io.close(&mut far)?;
+        io.close(&mut far)?;
+        let gone: bool = io.swap(&mut far).is_err();
+        assert!(gone);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_coroutine_talks_to_several_peers() {
+    for seed in seeds() {
+        let faults = if seed == 0 { Faults::NONE } else { Faults::ALL };
+        let sim = Sim::new(seed, faults);
+        let mut worker = worker(&sim, Guard::Strict, 4);
+        let server = sim.serve("127.0.0.1:80".parse().unwrap());
+        let (stream, peer) = sim.stream();
+        worker.start_on(Entry::handler::<asker>(), stream, stream).unwrap();
+        peer.send(b"one\ntwo\nthree\nfour\n");
+        let mut far: Vec<(Peer, Vec<u8>)> = Vec::new();
+        let closed = Rc::new(RefCell::new(0));
+        let count = closed.clone();
+        sim.drive(move |_| {
+            let mut busy = false;
+            if let Some(peer) = server.accept() {
+                far.push((peer, Vec::new()));
+                busy = true;
+            }
+            for (peer, heard) in &mut far {
+                let more = peer.recv();
+                busy |= !more.is_empty();
+                heard.extend_from_slice(&more);
+                if heard.ends_with(b"\n") {
+                    peer.send(&heard.to_ascii_uppercase());
+                    heard.clear();
+                    *count.borrow_mut() += 1;
+                }
+            }
+            busy
+        });
+        settle(&mut worker);
+        assert_eq!(String::from_utf8_lossy(&peer.recv()), "0 ONE\n1 TWO\n2 THREE\n", "seed {seed}");
+        assert_eq!(*closed.borrow(), 3);
+        assert_eq!(worker.stats().live, 0);
+    }
+}
+
+/// Endless, until it is closed.
+#[vk::coroutine]
+fn spinning(io: &mut Io) -> io::Result<()> {
+    loop {
+        io.yield_now()?;
+    }
+}
+
+#[vk::coroutine]
+fn closer(io: &mut Io) -> io::Result<()> {
+    let mut child: Child = io.spawn::<spinning>((), Source::Parent, Sink::Parent)?;
+    let piped: bool = io.swap(&mut child).is_err();
+    let mut other: Child = io.spawn::<failing>((), Source::Nothing, Sink::Nothing)?;
+    io.yield_now()?;
+    let child_ended: bool = io.has_ended(&child)?;
+    let other_ended: bool = io.has_ended(&other)?;
+    assert!(!child_ended && other_ended);
+    io.close(&mut other)?;
+    io.deadline(Duration::ZERO)?;
+    io.close(&mut child)?;
+    let ended: bool = io.eof()?;
+    assert!(piped && ended);
+    Ok(())
+}
+
+/// Swaps a pipe's end away and back.
+#[vk::coroutine]
+fn piper(io: &mut Io) -> io::Result<()> {
+    let mut aside: Child = io.spawn::<rest>((), Source::Nothing, Sink::Nothing)?;
+    io.spawn::<upper>((), Source::Inherit, Sink::Parent)?;
+    io.swap(&mut aside)?;
+    let ended: bool = io.eof()?;
+    assert!(ended);
+    io.swap(&mut aside)?;
+    io.forward(u64::MAX)?;
+    io.close(&mut aside)
+}
+
+/// Tells of a server that ends a connection while nobody reads from it.
+#[vk::coroutine]
+fn watcher(io: &mut Io) -> io::Result<()> {
+    let address: std::net::SocketAddr = "127.0.0.1:80".parse().unwrap();
+    let peer: Descriptor = io.connect(address)?;
+    let mut far: Child = io.spawn::<rest>((), Source::Descriptor(peer), Sink::Descriptor(peer))?;
+    io.sleep(Duration::from_secs(1))?;
+    let rests: bool = io.rests(&far)?;
+    io.swap(&mut far)?;
+    io.deadline(Duration::ZERO)?;
+    let over: Option<bool> = io.eof().ok();
+    io.swap(&mut far)?;
+    write!(io, "{rests} {over:?}")
+}
+
+#[test]
+fn a_connection_at_rest_is_seen_to_end() {
+    for (ends, expected) in [(true, "true Some(true)"), (false, "true None")] {
+        let sim = Sim::new(1, Faults::NONE);
+        let mut worker = worker(&sim, Guard::Strict, 4);
+        let server = sim.serve("127.0.0.1:80".parse().unwrap());
+        let (stream, peer) = sim.stream();
+        worker.start_on(Entry::handler::<watcher>(), stream, stream).unwrap();
+        let mut far = None;
+        sim.drive(move |_| {
+            let new = if far.is_none() { server.accept() } else { None };
+            if let Some(new) = new {
+                if ends {
+                    new.shutdown();
+                }
+                far = Some(new);
+                return true;
+            }
+            false
+        });
+        settle(&mut worker);
+        assert_eq!(String::from_utf8_lossy(&peer.recv()), expected);
+    }
+}
+
+#[test]
+fn a_child_is_closed_wherever_it_stands() {
+    assert_eq!(answer::<closer>(b""), b"");
+}
+
+#[test]
+fn ends_of_pipes_are_swapped_too() {
+    assert_eq!(answer::<piper>(b"abc\n"), b"ABC\n");
+}
+
 #[vk::coroutine]
 fn patient(io: &mut Io) -> io::Result<()> {
     let mut line: Line<16> = Line::new();

@@ -34,6 +34,19 @@ impl Io {
         }
     }
 
+    /// The address of who is at the other end of this coroutine's source; `None` for what is no connection of IP, a pipe
+    /// say.
+    ///
+    /// # Errors
+    /// `NotConnected` if the connection has ended; `TimedOut` after the deadline.
+    pub fn peer(&mut self) -> Poll<io::Result<Option<SocketAddr>>> {
+        match self.take_outcome() {
+            None => self.wait(Wait::Peer),
+            Some(Ok(Outcome::Address(address))) => Ready(Ok(Some(address))),
+            Some(outcome) => Ready(outcome.map(|_| None)),
+        }
+    }
+
     /// Hands `connection` to a new micro-process that runs the handler with this index, as soon as there
     /// is room for one.
     #[doc(hidden)]

@@ -2,14 +2,24 @@
 
 use crate::rt::Coroutine;
 use crate::task::{Descriptor, Outcome, Request, Wait};
-use crate::{Entry, Io, Plain};
+use crate::{Entry, Io, Plain, Port};
 use std::io;
-use std::task::Poll::{self, Ready};
+use std::task::Poll::{self, Pending, Ready};
 use vk_heap::Span;
 
 /// A coroutine that was [spawned](Io::spawn).
 #[derive(Debug, PartialEq, Eq)]
 pub struct Child(pub(crate) Span);
+
+impl Child {
+    /// No coroutine.
+    pub const NONE: Child = Child(Span::EMPTY);
+
+    /// Whether there is none: it was joined or closed, or never spawned.
+    pub fn is_none(&self) -> bool {
+        self.0.is_empty()
+    }
+}
 
 #[allow(unsafe_code)]
 // SAFETY: a span: two integers.
@@ -75,6 +85,128 @@ impl Io {
                 let entry = self.world().registry.index(entry);
                 self.task().request = Request::Spawn { entry, frame, source, sink, positions: None };
                 self.wait(Wait::Spawn)
+            }
+        }
+    }
+
+    /// Exchanges this coroutine's input and output with a child's, with what has come and what is unsent: it talks to
+    /// whom the child talked to, and the other way round. Never waits.
+    ///
+    /// So a coroutine has several connections: each lies with a child that [rests](Io::rest), and what is unsent there
+    /// goes on being sent.
+    ///
+    /// ```
+    /// # use vk_core::{Child, Descriptor, Io, Sink, Source};
+    /// # use std::io;
+    /// # extern crate vk_core as vk;
+    /// /// Asks another server, and answers with what it says.
+    /// #[vk::coroutine]
+    /// fn ask(io: &mut Io, server: Descriptor) -> io::Result<()> {
+    ///     let mut peer: Child = io.spawn::<keep>((), Source::Descriptor(server), Sink::Descriptor(server))?;
+    ///     io.swap(&mut peer)?;
+    ///     io.write_all(b"What time is it?")?;
+    ///     io.shutdown()?;
+    ///     // Now the input is the server's, and the output the client's.
+    ///     io.swap(&mut peer)?;
+    ///     io.cross(&mut peer)?;
+    ///     io.forward(u64::MAX)?;
+    ///     io.cross(&mut peer)?;
+    ///     io.close(&mut peer)
+    /// }
+    ///
+    /// #[vk::coroutine]
+    /// fn keep(io: &mut Io) -> io::Result<()> {
+    ///     io.rest()
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// `InvalidInput` if the child is gone, or there is a pipe between the two.
+    pub fn swap(&mut self, child: &mut Child) -> Poll<io::Result<()>> {
+        Ready(self.exchange(child, true))
+    }
+
+    /// As [`swap`](Io::swap), for the inputs only: each of the two reads what the other one would have, and writes to
+    /// where it did. Never waits.
+    ///
+    /// # Errors
+    /// As [`swap`](Io::swap).
+    pub fn cross(&mut self, child: &mut Child) -> Poll<io::Result<()>> {
+        Ready(self.exchange(child, false))
+    }
+
+    fn exchange(&mut self, child: &mut Child, outputs: bool) -> io::Result<()> {
+        let Child(span) = *child;
+        if span.is_empty() || [self.task().source, self.task().sink].contains(&Port::Task(span)) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let me = self.world().running;
+        let (task, other) = self.with_other(span);
+        task.exchange_inputs(other);
+        if outputs {
+            task.exchange_outputs(other);
+        }
+        // Pipes lead both ways.
+        let ends = [(task.source, task.sink, me), (other.source, other.sink, span)];
+        for (source, sink, end) in ends {
+            if let Port::Task(writer) = source {
+                self.other(writer).sink = Port::Task(end);
+            }
+            if let Port::Task(reader) = sink {
+                self.other(reader).source = Port::Task(end);
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until this coroutine is [closed](Io::close): it has nothing more to do than to keep its input and output for
+    /// somebody who [exchanges](Io::swap) them. What comes is received as far as the receiving ring has room, so that
+    /// the end is noticed.
+    ///
+    /// # Errors
+    /// It doesn't return.
+    pub fn rest(&mut self) -> Poll<io::Result<()>> {
+        self.task().wait = Wait::Rest;
+        Pending
+    }
+
+    /// Whether a child [rests](Io::rest). Never waits.
+    ///
+    /// # Errors
+    /// `InvalidInput` if the child is gone.
+    pub fn rests(&mut self, child: &Child) -> Poll<io::Result<bool>> {
+        match child.is_none() {
+            true => Ready(Err(io::ErrorKind::InvalidInput.into())),
+            false => Ready(Ok(self.other(child.0).wait == Wait::Rest)),
+        }
+    }
+
+    /// Whether a child has ended, of itself. Never waits.
+    ///
+    /// # Errors
+    /// `InvalidInput` if the child is gone.
+    pub fn has_ended(&mut self, child: &Child) -> Poll<io::Result<bool>> {
+        match child.is_none() {
+            true => Ready(Err(io::ErrorKind::InvalidInput.into())),
+            false => Ready(Ok(self.other(child.0).wait == Wait::Ended)),
+        }
+    }
+
+    /// Ends a child where it stands, and closes the descriptors that its input and output lead to, unless another
+    /// coroutine's do. What is unsent is lost. Closing what is closed returns at once.
+    ///
+    /// # Errors
+    /// None, not even after the deadline.
+    pub fn close(&mut self, child: &mut Child) -> Poll<io::Result<()>> {
+        match self.take_outcome() {
+            None if child.0.is_empty() => Ready(Ok(())),
+            None => {
+                (self.task().request, self.task().wait) = (Request::Close(child.0), Wait::Close);
+                Pending
+            }
+            Some(outcome) => {
+                child.0 = Span::EMPTY;
+                Ready(outcome.map(|_| ()))
             }
         }
     }

@@ -12,10 +12,19 @@ use vk_poll::Epoll;
 use vk_proc::ledger::Ledger;
 use vk_proc::{Settings, Worker};
 
-/// Serves one connection with `C`; `prepare` runs on the worker's thread before anything else.
+/// As [`serve_in`], in a micro-heap of one page.
+#[allow(dead_code, reason = "not every test needs both")]
+pub fn serve<C: Coroutine<Args = (), Output = io::Result<()>>>(
+    prepare: fn(),
+) -> (UnixStream, JoinHandle<bool>) {
+    serve_in::<C>(4096, prepare)
+}
+
+/// Serves one connection with `C`, in a micro-heap of so many bytes; `prepare` runs on the worker's thread before anything else.
 ///
 /// The thread ends with the connection: true if the handler ended without an error.
-pub fn serve<C: Coroutine<Args = (), Output = io::Result<()>>>(
+pub fn serve_in<C: Coroutine<Args = (), Output = io::Result<()>>>(
+    heap_size: u32,
     prepare: fn(),
 ) -> (UnixStream, JoinHandle<bool>) {
     let (client, server) = UnixStream::pair().unwrap();
@@ -23,7 +32,7 @@ pub fn serve<C: Coroutine<Args = (), Output = io::Result<()>>>(
     server.set_nonblocking(true).unwrap();
     let worker = thread::spawn(move || {
         prepare();
-        let config = Config { heaps: 4, heap_size: 4096, pool_blocks: 16, guard: Guard::default() };
+        let config = Config { heaps: 4, heap_size, pool_blocks: 16, guard: Guard::default() };
         let ledger = Box::leak(Box::new(Ledger::new(1).unwrap()));
         let settings = Settings { max_procs: 4, ledger, worker: 0 };
         let mut worker =
