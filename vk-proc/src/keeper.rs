@@ -19,7 +19,7 @@ use crate::ledger::{Ledger, Phase, WORKERS};
 use crate::notify::Notifier;
 use crate::signals;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::process::{Child, ExitCode};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -123,8 +123,6 @@ struct Keeper<'a, F> {
     probe: Option<(Child, Instant)>,
     /// Until when this build has to have taken over.
     settle_by: Option<Instant>,
-    /// Pollers and signalfds of the dead.
-    graveyard: Vec<RawFd>,
     ending: bool,
     failed: bool,
 }
@@ -158,21 +156,10 @@ pub fn keep(keeping: Keeping<'_>, work: impl FnMut(Start) -> u8) -> io::Result<E
     let settle_by = Some(now + BUILD_TIME);
     let notifier = Notifier::from_env();
     let (ending, failed) = (false, false);
-    let mut keeper = Keeper {
-        keeping,
-        work,
-        ledger,
-        places,
-        notifier,
-        probe: None,
-        settle_by,
-        graveyard: Vec::new(),
-        ending,
-        failed,
-    };
+    let mut keeper =
+        Keeper { keeping, work, ledger, places, notifier, probe: None, settle_by, ending, failed };
     loop {
         keeper.start_due();
-        keeper.clear_graveyard();
         keeper.settle();
         if keeper.places.iter().all(|place| place.pid.is_none() && place.due.is_none()) {
             return Ok(if keeper.failed { ExitCode::FAILURE } else { ExitCode::SUCCESS });
@@ -341,12 +328,6 @@ impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
         }
     }
 
-    /// Closes what the dead had for themselves. That of an epoll instance takes half a microsecond for each connection,
-    /// so their successors are started first.
-    fn clear_graveyard(&mut self) {
-        self.graveyard.drain(..).for_each(|number| self.ledger.close_tool(KEEPER, number));
-    }
-
     /// Takes note of the workers that have ended, were stopped, or go on.
     fn reap(&mut self) {
         let mut status = 0;
@@ -394,7 +375,7 @@ impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
         let seat = self.ledger.seat(place.seat);
         (place.pid, place.stopped) = (None, None);
         seat.pid.store(0, Relaxed);
-        self.graveyard.extend(self.ledger.pass_tools(place.seat, KEEPER));
+        self.ledger.close_tools(place.seat);
         let was_running = seat.running.load(Relaxed) != 0;
         if libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == i32::from(HOPELESS) {
             if self.settle_by.is_some() && self.keeping.former.is_some() {

@@ -443,27 +443,20 @@ impl Ledger {
         self.seat(worker).taking.fetch_or(1, SeqCst);
     }
 
-    /// What a dead worker had for itself is `heir`'s from now on, who is to [close](Ledger::close_tool) it; what of it
-    /// is in no row is closed at once.
-    pub fn pass_tools(&self, worker: usize, heir: usize) -> Vec<RawFd> {
-        let is_its = |number: &RawFd| {
-            let (state, holder, ..) = self.read(*number);
-            state == State::Tool && holder == worker
-        };
-        let tools: Vec<RawFd> = self.numbers().filter(is_its).collect();
-        tools.iter().for_each(|number| self.pass(heir, *number));
+    /// Closes what a dead worker had for itself.
+    pub fn close_tools(&self, worker: usize) {
+        for number in self.numbers() {
+            let (state, holder, ..) = self.read(number);
+            if state == State::Tool && holder == worker {
+                self.closing(worker, number);
+                // SAFETY: the worker that had it is dead, and nobody else is to close it.
+                unsafe { libc::close(number) };
+                self.closed(worker, number);
+            }
+        }
         if self.seat(worker).taking.load(SeqCst) % 2 == 1 {
             self.close_unknown_tools(worker);
         }
-        tools
-    }
-
-    /// Closes a tool.
-    pub fn close_tool(&self, holder: usize, number: RawFd) {
-        self.closing(holder, number);
-        // SAFETY: `holder` calls, and the number is in its row: nobody else is to close it.
-        unsafe { libc::close(number) };
-        self.closed(holder, number);
     }
 
     /// Closes pollers and signalfds that are in no row: a worker died before it could enter them.
@@ -569,22 +562,6 @@ mod tests {
         ledger.thaw();
         ledger.take(0, || Ok(())).unwrap();
         assert!(ledger.wait_for_others(usize::MAX));
-    }
-
-    #[test]
-    fn tools_of_the_dead_are_the_heirs_until_closed() {
-        let ledger = Ledger::new(2).unwrap();
-        let open = || std::fs::File::open("/dev/null").unwrap().into_raw_fd();
-        let (dead, alive) = (open(), open());
-        ledger.enter_tool(0, dead);
-        ledger.enter_tool(1, alive);
-        assert_eq!(ledger.pass_tools(0, WORKERS), [dead]);
-        let (state, holder, ..) = ledger.read(dead);
-        assert_eq!((state, holder), (State::Tool, WORKERS));
-        ledger.close_tool(WORKERS, dead);
-        assert_eq!(ledger.read(dead).0, State::Free);
-        assert_eq!(ledger.pass_tools(1, WORKERS), [alive]);
-        ledger.close_tool(WORKERS, alive);
     }
 
     #[test]
