@@ -53,6 +53,8 @@ impl<B: Backend> Worker<B> {
     pub fn resume(&mut self, death: Death, listeners: &[RawFd]) {
         self.stats = board::recall(self.seat);
         self.stats.live = 0;
+        // What is shown is up to a second old; the keeper tells by this number whether a worker has served.
+        self.stats.dispatches = self.stats.dispatches.max(self.seat.dispatches.load(Relaxed));
         self.descriptors.continue_after(self.seat.generation.load(Relaxed));
         let running = HeapId::from_bits(self.seat.running.load(Relaxed));
         let offender = self.offender(death, running);

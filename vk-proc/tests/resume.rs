@@ -11,6 +11,7 @@ use std::mem;
 use std::os::fd::RawFd;
 use std::panic::{self, AssertUnwindSafe};
 use std::rc::Rc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use vk_core::{Child, Descriptor, Entry, HeapBytes, Io, Line, Sink, Source};
 use vk_heap::failpoint::{self, Death as Place};
@@ -259,6 +260,27 @@ fn echo(io: &mut Io) -> io::Result<()> {
 fn lines() {
     once_at_each_step(Entry::handler::<echo>(), &text(3, 4), <[u8]>::to_vec);
     again_and_again(Entry::handler::<echo>(), &text(8, 60), <[u8]>::to_vec);
+}
+
+/// The keeper tells by it that a worker has served before it died.
+#[test]
+fn dispatches_are_counted_on() {
+    let mut keeper = Keeper::new(1, Faults::NONE, Guard::Off, Entry::handler::<echo>());
+    let peer = keeper.sim.connect(keeper.listener);
+    let mut before = 0;
+    for line in [b"one\n", b"two\n", b"ten\n"] {
+        peer.send(line);
+        let worker = keeper.run(|| None, false);
+        assert_eq!(peer.recv(), line);
+        // It is killed, before it has shown its counters.
+        mem::forget(worker);
+        keeper.sim.forget_all();
+        let seat = keeper.ledger.seat(0);
+        seat.counters.iter().for_each(|counter| counter.store(0, Relaxed));
+        let dispatches = seat.dispatches.load(Relaxed);
+        assert!(dispatches > before, "{dispatches} dispatches after {before}");
+        before = dispatches;
+    }
 }
 
 #[vk::coroutine]

@@ -11,9 +11,12 @@
 mod cargo;
 mod client;
 mod cpus;
+mod crowd;
 mod idle;
 mod load;
 mod memory;
+mod nginx;
+mod pauses;
 mod processes;
 mod report;
 mod scenario;
@@ -23,7 +26,7 @@ mod target;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
 use crate::cpus::Cpus;
 use crate::scenario::{Scenario, Work};
@@ -33,7 +36,10 @@ type Failure = String;
 
 #[derive(Parser)]
 #[command(about = "Runs our server and its peers side by side and prints what a request costs")]
+#[command(args_conflicts_with_subcommands = true)]
 struct Options {
+    #[command(subcommand)]
+    other: Option<Other>,
     /// Rounds per scenario; each runs every server once
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
@@ -51,8 +57,20 @@ struct Options {
     seed: Option<u64>,
 }
 
+/// What else can be measured.
+#[derive(Subcommand)]
+enum Other {
+    /// What clients see when a worker is killed, and when the next build follows; beside nginx
+    Pauses(pauses::Options),
+}
+
 fn main() -> ExitCode {
-    match run(&Options::parse()) {
+    let options = Options::parse();
+    let done = match &options.other {
+        Some(Other::Pauses(options)) => pauses::run(options),
+        None => run(&options),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("vk-bench: {failure}");
@@ -70,7 +88,8 @@ fn run(options: &Options) -> Result<(), Failure> {
         return Err("nothing to measure: nothing was built".into());
     }
     let seed = options.seed.unwrap_or_else(clock_seed);
-    report::machine(&cpus, options.rounds, options.seconds, seed);
+    let how = format!("{} rounds of {} s, seed {seed}", options.rounds, options.seconds);
+    report::machine("Side by side", &cpus, &how);
     for &scenario in scenario::chosen(&options.scenario) {
         match scenario.work() {
             Work::Load(load) => {

@@ -8,20 +8,20 @@ use crate::target::{REFERENCE, Target};
 use crate::{idle, load};
 
 /// Where and how it was measured.
-pub fn machine(cpus: &Cpus, rounds: u32, seconds: u32, seed: u64) {
+pub fn machine(title: &str, cpus: &Cpus, how: &str) {
     let first_line = |path: &str| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    println!("# Side by side\n");
+    println!("# {title}\n");
     println!(
         "- kernel {}, {}",
         first_line("/proc/sys/kernel/osrelease"),
         model.map_or("unknown CPU", |m| m.1)
     );
-    println!("- server on CPU {:?}, wrk on {:?}; load average before: {}", cpus.server, cpus.clients, {
+    println!("- servers on CPU {:?}, clients on {:?}; load average before: {}", cpus.server, cpus.clients, {
         first_line("/proc/loadavg")
     });
-    println!("- {rounds} rounds of {seconds} s, seed {seed}");
+    println!("- {how}");
 }
 
 /// One row per server: medians over the rounds, and the ratio to the reference within each round.
@@ -106,7 +106,7 @@ fn whole(values: Vec<f64>) -> String {
 }
 
 /// The middle value, or the mean of the two in the middle; none of nothing.
-fn median(mut values: Vec<f64>) -> Option<f64> {
+pub fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let upper = *values.get(values.len() / 2)?;
     let lower = values[(values.len() - 1) / 2];

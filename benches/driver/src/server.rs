@@ -14,7 +14,7 @@ use crate::target::Target;
 use crate::{Failure, client};
 
 /// How long a server may take to listen.
-const START: Duration = Duration::from_secs(10);
+pub const START: Duration = Duration::from_secs(10);
 /// How long a server may take to end after SIGTERM: it has no clients left.
 const END: Duration = Duration::from_secs(5);
 /// How often an ending server is looked at.
@@ -36,13 +36,25 @@ impl Server {
     pub fn start(target: &Target, more: &[&str], cpus: &Cpus) -> Result<Self, Failure> {
         let mut command = Command::new(&target.program);
         command.args(["--listen", "127.0.0.1:0"]).args(&target.args).args(more);
+        Self::run(command, address, cpus)
+    }
+
+    /// Starts `command`; `listening` reads from the lines of its stderr, or finds out otherwise, where it listens.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn run(
+        mut command: Command,
+        listening: impl FnOnce(&Receiver<String>) -> Result<SocketAddr, Failure>,
+        cpus: &Cpus,
+    ) -> Result<Self, Failure> {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child =
             cpus::on(&cpus.server, || command.spawn()).map_err(|error| format!("start: {error}"))?;
         let lines = child.stderr.take().map(lines).ok_or("stderr is not piped")?;
         let nowhere = SocketAddr::from(([0; 4], 0));
         let mut server = Self { child, address: nowhere };
-        server.address = address(&lines)?;
+        server.address = listening(&lines)?;
         let mut stream = TcpStream::connect(server.address).map_err(|error| format!("connect: {error}"))?;
         client::ask(&mut stream)?;
         Ok(server)

@@ -58,6 +58,11 @@ fn all() -> Vec<Target> {
     targets
 }
 
+/// Our server, built, without any options; none if it does not build.
+pub fn ours() -> Option<Target> {
+    built(vec![Target { name: OURS.into(), program: OURS.into(), args: Vec::new() }]).pop()
+}
+
 /// Builds what the targets need. What does not build is left out, with a line that says so.
 pub fn built(targets: Vec<Target>) -> Vec<Target> {
     let ours = |target: &Target| target.name.starts_with(OURS);
