@@ -270,7 +270,7 @@ fn dispatches_are_counted_on() {
     let mut before = 0;
     for line in [b"one\n", b"two\n", b"ten\n"] {
         peer.send(line);
-        let worker = keeper.run(|| None, false);
+        let worker = keeper.run(|| Life::LONG, false);
         assert_eq!(peer.recv(), line);
         // It is killed, before it has shown its counters.
         mem::forget(worker);
