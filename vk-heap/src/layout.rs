@@ -21,7 +21,7 @@ pub const BLOCK: u32 = 64 << 10;
 const PAGE: u32 = 4 << 10;
 
 /// Bytes for what the arena's user notes beside the micro-heaps; what was never needed has no memory.
-pub(crate) const NOTES: u32 = 1 << 20;
+pub(crate) const NOTES: u32 = if cfg!(miri) { 4 << 10 } else { 1 << 20 };
 
 /// The largest micro-heap, in bytes.
 const MAX_HEAP: u32 = 16 << 20;

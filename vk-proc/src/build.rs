@@ -18,8 +18,9 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::linux::fs::MetadataExt;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::ptr;
 
@@ -32,7 +33,7 @@ const PROBE: &str = "VK_PROBE";
 /// How the program is run.
 #[derive(Clone, Debug)]
 pub struct Program {
-    /// Where its binary lies, and the next one will.
+    /// Where its binary lies, and the next one will: a link is not followed until then.
     path: PathBuf,
     args: Vec<OsString>,
     /// The binary that runs, which may no longer lie there.
@@ -129,7 +130,7 @@ impl Program {
     pub fn this(handover: Option<&Handover>) -> io::Result<Program> {
         let path = match handover {
             Some(handover) => handover.path.clone(),
-            None => env::current_exe()?,
+            None => called_path().map_or_else(env::current_exe, Ok)?,
         };
         let running = std::os::fd::IntoRawFd::into_raw_fd(File::open("/proc/self/exe")?);
         Ok(Program { path, args: env::args_os().collect(), running })
@@ -174,6 +175,15 @@ impl Program {
         ledger.thaw();
         error
     }
+}
+
+/// The path that this process was called by, if it is one: a link to the binary may lead to the next one later.
+fn called_path() -> Option<PathBuf> {
+    let called = PathBuf::from(env::args_os().next()?);
+    let is_path = called.as_os_str().as_bytes().contains(&b'/');
+    let identity = |path: &Path| path.metadata().map(|file| (file.st_dev(), file.st_ino())).ok();
+    let is_this = identity(&called)? == identity(Path::new("/proc/self/exe"))?;
+    std::path::absolute(called).ok().filter(|_| is_path && is_this)
 }
 
 /// Whether the probe says yes: it has ended well, with the right answer.

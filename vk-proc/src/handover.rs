@@ -4,7 +4,7 @@
 //! ```text
 //! Serving ──(the successor)──► Asked ──► Stopped ──(the successor)──► Released: it ends
 //!    ▲                                      │                     └─► Draining: it serves the rest, for 60 s
-//!    └──────────(the keeper gives up)───────┘
+//!    └─────(the keeper is gone)─────────────┘
 //! ```
 //!
 //! While it is stopped its arena and its rows of the ledger are the successor's. What is left to it is served with

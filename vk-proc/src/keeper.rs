@@ -9,7 +9,8 @@
 //!   └ dies itself: the kernel sends each worker SIGTERM, so they drain and nothing is left behind
 //! ```
 //!
-//! It reads numbers that workers write and believes none of them: they are compared, and name nothing here.
+//! It reads numbers that workers write: they are compared, and what they name (a process, a descriptor) is asked of the
+//! kernel first, or is what a worker could reach as well, since the table of descriptors is theirs, too.
 #![allow(unsafe_code)]
 
 use crate::Death;

@@ -14,10 +14,10 @@
 //!
 //! Invariants:
 //! - A row is written by the worker that has the descriptor, and by the keeper for the dead.
-//! - A descriptor that is open and in no row was opened by a worker that is between two steps, which its
-//!   [`taking`](Seat::taking) says: odd.
-//! - While the ledger is [frozen](Ledger::freeze), nobody opens or closes: the table stays as it is, to be
-//!   handed over to the next build.
+//! - A connection that was accepted, is open and in no row, was accepted by a worker that is between two steps, which
+//!   its [`taking`](Seat::taking) says: odd. So it is with one that is about to be closed.
+//! - While the ledger is [frozen](Ledger::freeze), no worker opens or closes what is in a row: the table stays as it
+//!   is, to be handed over to the next build.
 #![allow(unsafe_code)]
 
 mod snapshot;
