@@ -265,10 +265,11 @@ mod tests {
         undo.commit();
     }
 
-    /// Whatever was written over it, what is put back lies in the arena, or nothing is.
+    /// Whatever was written over it, what is put back lies in the arena, or nothing is. (In miri it takes minutes.)
+    #[cfg(not(miri))]
     #[test]
     fn an_overwritten_log_is_refused_or_bounded() {
-        for bit in (0..96 * 8).filter(|bit| !cfg!(miri) || bit % 400 == 7) {
+        for bit in (0..96 * 8) {
             let (buffer, undo) = log();
             undo.begin(HeapId::new(3, 1), [0..20, 64..80].into_iter());
             buffer.flip(4096 * 8 + bit);
