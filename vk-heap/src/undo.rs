@@ -269,7 +269,7 @@ mod tests {
     #[cfg(not(miri))]
     #[test]
     fn an_overwritten_log_is_refused_or_bounded() {
-        for bit in (0..96 * 8) {
+        for bit in 0..96 * 8 {
             let (buffer, undo) = log();
             undo.begin(HeapId::new(3, 1), [0..20, 64..80].into_iter());
             buffer.flip(4096 * 8 + bit);
