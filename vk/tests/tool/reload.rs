@@ -50,7 +50,7 @@ fn a_ledger_that_is_none_is_refused() {
     let garbage = stand_in(&["garbage"]);
     let (status, said) = run(&["reload", &pid(&garbage)]);
     assert_eq!(status, Some(1));
-    assert!(said.contains("can't be looked at: invalid data"), "{said}");
+    assert!(said.contains("can't be looked at: a ledger of another version"), "{said}");
     assert!(!garbage.log().contains("ignored"));
     assert_eq!(run(&["ps", &pid(&garbage)]).0, Some(1));
 }
