@@ -147,12 +147,9 @@ impl Program {
     /// nothing has changed.
     pub fn exec(&self, ledger: &Ledger, listeners: &[Sockets], back: Option<&OwnedFd>) -> io::Error {
         let handed = |pass: bool| {
-            let rows = ledger.numbers().filter(|number| ledger.is_handed_over(*number));
-            let arenas =
-                ledger.seats().iter().filter(|seat| !seat.is_free()).map(|seat| seat.arena().as_raw_fd());
             let sockets = listeners.iter().flat_map(|(_, sockets)| sockets.iter().copied());
-            let own = [ledger.memfd(), self.running];
-            rows.chain(arenas).chain(sockets).chain(own).for_each(|number| inherit(number, pass));
+            let binaries = [Some(self.running), back.map(AsRawFd::as_raw_fd)].into_iter().flatten();
+            shared(ledger).chain(sockets).chain(binaries).for_each(|number| inherit(number, pass));
         };
         if !ledger.freeze() {
             ledger.thaw();
@@ -164,10 +161,7 @@ impl Program {
         let mut handover = format!("{HANDOVER}={pid} {memfd} {running} {refused} {listeners} ").into_bytes();
         handover.extend(self.path.as_os_str().as_bytes());
         let path = match back {
-            Some(back) => {
-                inherit(back.as_raw_fd(), true);
-                format!("/proc/self/fd/{}", back.as_raw_fd()).into_bytes()
-            }
+            Some(back) => format!("/proc/self/fd/{}", back.as_raw_fd()).into_bytes(),
             None => self.path.as_os_str().as_bytes().to_vec(),
         };
         let error = execute(path, &self.args, handover);
@@ -226,12 +220,16 @@ fn inherit(number: RawFd, inherit: bool) {
     unsafe { libc::fcntl(number, libc::F_SETFD, if inherit { 0 } else { libc::FD_CLOEXEC }) };
 }
 
-/// No program that is executed later has what was handed over: that is this build's to say.
-pub(crate) fn keep_to_itself(ledger: &Ledger, former: Option<&OwnedFd>) {
+/// What keeper and workers have in common: the ledger, what is in it, and the arenas.
+fn shared(ledger: &Ledger) -> impl Iterator<Item = RawFd> {
     let rows = ledger.numbers().filter(|number| ledger.is_handed_over(*number));
     let arenas = ledger.seats().iter().filter(|seat| !seat.is_free()).map(|seat| seat.arena().as_raw_fd());
-    let own = [ledger.memfd()].into_iter().chain(former.map(AsRawFd::as_raw_fd));
-    rows.chain(arenas).chain(own).for_each(|number| inherit(number, false));
+    rows.chain(arenas).chain([ledger.memfd()])
+}
+
+/// No program that is executed later has what was handed over: that is this build's to say.
+pub(crate) fn keep_to_itself(ledger: &Ledger, former: Option<&OwnedFd>) {
+    shared(ledger).chain(former.map(AsRawFd::as_raw_fd)).for_each(|number| inherit(number, false));
 }
 
 #[cfg(test)]

@@ -263,7 +263,7 @@ impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
                     tracing::info!("this build serves");
                     self.ledger.count_reload();
                 }
-                (true, true) => self.refuse("the workers of the new one could not take over"),
+                (true, true) => self.refuse("the new one could not take over, and has said why"),
                 (false, _) => {}
             }
             if let Some(notifier) = &self.notifier {
@@ -322,11 +322,11 @@ impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
                 Ok(0) => {
                     die_with(keeper);
                     // A terminal sends it to all of its processes; it is the keeper who passes it on.
-                    // Whatever happens: without running the destructors of what is the keeper's, too.
                     let work = AssertUnwindSafe(|| match signals::ignore(libc::SIGINT) {
                         Ok(()) => (self.work)(start),
                         Err(_) => HOPELESS,
                     });
+                    // Whatever happens: without running the destructors of what is the keeper's, too.
                     std::process::exit(panic::catch_unwind(work).unwrap_or(PANICKED).into());
                 }
                 Ok(pid) => {

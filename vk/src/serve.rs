@@ -4,6 +4,7 @@ use crate::admin::admin;
 use crate::app::App;
 use crate::options::Options;
 use std::io::{self, IsTerminal};
+use std::mem::ManuallyDrop;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::process::ExitCode;
@@ -49,7 +50,9 @@ pub fn serve(app: &App, options: &Options) -> Result<ExitCode, String> {
     let inherited = activation::take().map_err(failed("the sockets that were handed over"))?;
     log(options)?;
     signals::block().map_err(failed("can't block signals"))?;
-    let (program, handed) = match (options.workers, &handover) {
+    // Standard input and output have one worker, in this process.
+    let workers = if options.stdio { 0 } else { options.workers };
+    let (program, handed) = match (workers, &handover) {
         (0, _) => (None, Vec::new()),
         (_, handover) => {
             let program = Program::this(handover.as_ref()).map_err(failed("no /proc"))?;
@@ -58,7 +61,7 @@ pub fn serve(app: &App, options: &Options) -> Result<ExitCode, String> {
     };
     let (ledger, former, refused) = match handover {
         Some(Handover { ledger, former, refused, .. }) => (ledger, Some(former), refused),
-        None => (Ledger::new(options.workers).map_err(failed("no shared memory"))?, None, false),
+        None => (Ledger::new(workers).map_err(failed("no shared memory"))?, None, false),
     };
     let ledger = LEDGER.get_or_init(|| ledger);
     let addresses: Vec<SocketAddr> = wanted.iter().map(|(address, _)| *address).collect();
@@ -227,7 +230,9 @@ impl Plan<'_> {
         let seat = if let Work::Kept(_, start) = &what { start.seat } else { 0 };
         let arena = Arena::attach(self.ledger.seat(seat).arena(), &config)?;
         let settings = Settings { max_procs: config.heaps, ledger: self.ledger, worker: seat };
-        let mut worker = Worker::new(arena, poller, Some(signals::descriptor(&[])?), settings)?;
+        // Its process ends with it. What it would close here, the keeper closes, and only then is the number free.
+        let mut worker =
+            ManuallyDrop::new(Worker::new(arena, poller, Some(signals::descriptor(&[])?), settings)?);
         match what {
             Work::Stdio(handler) => {
                 // Restored in reverse order: the two may be one file.
