@@ -1,6 +1,7 @@
 //! The plain record of one running coroutine.
 
 use crate::Plain;
+use crate::hash;
 use std::io;
 use std::mem::{offset_of, swap};
 use std::ptr::NonNull;
@@ -12,6 +13,9 @@ pub type Nanos = u64;
 
 /// The point of time that never comes.
 pub const NEVER: Nanos = Nanos::MAX;
+
+/// The [checkpoint](Task::checkpoint) of who may be ended for want of room.
+pub const IDLE: u64 = hash::text("idle");
 
 /// An open descriptor of the worker: a socket, a listener, a pipe, a file.
 ///
@@ -225,7 +229,7 @@ mod plain {
     use super::*;
     // SAFETY: two integers.
     unsafe impl Plain for Descriptor {
-        const LAYOUT: u64 = crate::hash::named::<Self>("vk::Descriptor");
+        const LAYOUT: u64 = hash::named::<Self>("vk::Descriptor");
     }
     // SAFETY: an enum of plain fields; no pointer, no `Drop`.
     unsafe impl Plain for Port {}

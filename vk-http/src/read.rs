@@ -18,7 +18,7 @@ use vk_core::{HeapBytes, Io, time};
 /// The last answer before the server ends, or the build that serves the connection, says `Connection: close`.
 ///
 /// What the former request's handler left unread of the body is skipped. While it waits for a request, the
-/// connection stands at the checkpoint `idle`.
+/// connection is [idle](Io::idle).
 ///
 /// # Errors
 /// `InvalidInput` if the former request has no answer (the client gets a 500), or an unfinished one; those
@@ -134,7 +134,7 @@ fn receive(io: &mut Io, request: &mut Request, limits: &Limits) -> Result<bool, 
 /// Waits for the first byte of a request; false if none comes.
 #[vk::coroutine]
 fn arrives(io: &mut Io, secs: u16) -> io::Result<bool> {
-    io.checkpoint("idle")?;
+    io.idle()?;
     io.deadline(Duration::from_secs(secs as u64))?;
     match io.eof() {
         Ok(ended) => Ok(!ended),

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use vk_heap::Usage;
 
 /// What is shown of each worker: name, kind and explanation, as Prometheus prints them.
-pub const COLUMNS: [(&str, &str, &str); 17] = [
+pub const COLUMNS: [(&str, &str, &str); 18] = [
     ("vk_live", "gauge", "Micro-processes that exist now."),
     ("vk_started_total", "counter", "Micro-processes started."),
     ("vk_ended_total", "counter", "Micro-processes ended."),
@@ -18,6 +18,7 @@ pub const COLUMNS: [(&str, &str, &str); 17] = [
     ("vk_received_bytes_total", "counter", "Bytes received from descriptors."),
     ("vk_sent_bytes_total", "counter", "Bytes sent to descriptors."),
     ("vk_starved_total", "counter", "Times that a micro-process waited for a micro-heap or a descriptor."),
+    ("vk_shed_total", "counter", "Idle connections ended to make room for others."),
     ("vk_heaps", "gauge", "Micro-heaps that the arena has room for."),
     ("vk_heaps_open", "gauge", "Micro-heaps that are open."),
     ("vk_blocks_lent", "gauge", "Blocks of 64 KiB that are lent."),
@@ -28,8 +29,8 @@ pub const COLUMNS: [(&str, &str, &str); 17] = [
     ("vk_pid", "gauge", "The worker's process."),
 ];
 
-const RESTARTS: usize = 15;
-const PID: usize = 16;
+const RESTARTS: usize = 16;
+const PID: usize = 17;
 
 /// Shows a worker's counters.
 pub fn show(seat: &Seat, stats: &Stats, usage: &Usage) {
@@ -43,6 +44,7 @@ pub fn show(seat: &Seat, stats: &Stats, usage: &Usage) {
         stats.received,
         stats.sent,
         stats.starved,
+        stats.shed,
         u64::from(usage.heaps),
         u64::from(usage.open),
         u64::from(usage.blocks_lent),
@@ -58,9 +60,9 @@ pub fn show(seat: &Seat, stats: &Stats, usage: &Usage) {
 
 /// What a worker before has shown, which its successor goes on counting from.
 pub fn recall(seat: &Seat) -> Stats {
-    let [live, started, ended, panics, faults, dispatches, received, sent, starved] =
+    let [live, started, ended, panics, faults, dispatches, received, sent, starved, shed] =
         std::array::from_fn(|column| seat.counters[column].load(Relaxed));
-    Stats { live, started, ended, panics, faults, dispatches, received, sent, starved }
+    Stats { live, started, ended, panics, faults, dispatches, received, sent, starved, shed }
 }
 
 /// Goes on counting from what another seat's worker has counted.

@@ -26,6 +26,7 @@ impl<B: Backend> Worker<B> {
             descriptors: NONE,
             next: NEVER,
             armed: self.known.get(index).map_or(NEVER, |former| former.armed),
+            idle: NEVER,
         };
         match self.known.get_mut(index) {
             Some(former) => *former = known,
@@ -36,6 +37,7 @@ impl<B: Backend> Worker<B> {
         }
         self.stats.live += 1;
         self.stats.started += 1;
+        self.make_room();
         Ok(id)
     }
 
@@ -225,6 +227,7 @@ impl<B: Backend> Worker<B> {
         if !self.starved.contains(&id) {
             self.starved.push(id);
             self.stats.starved += 1;
+            self.make_room();
         }
         if retry {
             self.retry = self.retry.min(self.world.now + RETRY);

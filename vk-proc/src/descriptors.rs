@@ -22,6 +22,8 @@ pub struct Known {
     pub writable: bool,
     /// Whether the other end has ended its side: after the last byte comes the end, and no event tells.
     pub closed: bool,
+    /// Whether its owner is to find the end of its input, if it is idle.
+    pub shed: bool,
     /// The next descriptor of the same owner.
     pub next: RawFd,
     /// Whether it was open when the process began (standard input, say): it is left open.
@@ -59,6 +61,7 @@ impl Descriptors {
                 readable: false,
                 writable: false,
                 closed: false,
+                shed: false,
                 next: NONE,
                 borrowed: false,
             };
@@ -70,6 +73,7 @@ impl Descriptors {
             readable: true,
             writable: true,
             closed: false,
+            shed: false,
             next,
             borrowed,
         };

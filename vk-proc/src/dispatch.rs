@@ -118,6 +118,7 @@ impl<B: Backend> Worker<B> {
         }
         process.shrink(&mut self.world);
         self.known[index].next = process.next_time();
+        self.note_idle(index, main);
         self.arm(index);
         self.world.arena.close(id);
     }

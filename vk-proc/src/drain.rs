@@ -10,11 +10,6 @@ use vk_poll::Backend;
 const DRAIN: Nanos = 30_000_000_000;
 
 impl<B: Backend> Worker<B> {
-    /// Whether a drain is under way.
-    pub(crate) fn is_draining(&self) -> bool {
-        self.draining
-    }
-
     /// Acts on the signals that have come.
     pub(crate) fn signalled(&mut self) {
         while let Some(signal) = self.signals.as_ref().and_then(signals::next) {

@@ -9,7 +9,7 @@ use crate::worker::{BELL, Worker};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
-use vk_core::task::{NEVER, Outcome, Request};
+use vk_core::task::{IDLE, NEVER, Outcome, Request};
 use vk_core::{Descriptor, Nanos, Port, Task, resolve};
 use vk_heap::{BLOCK, HeapId, failpoint};
 use vk_poll::Backend;
@@ -24,8 +24,13 @@ impl<B: Backend> Worker<B> {
         while !task.is_ready(self.world.now) {
             match self.descriptors.get(source, process.heap().id()) {
                 Some(known) if known.readable => self.receive_once(process, task, source.number),
-                Some(_) => {
-                    task.rx_ended = self.is_draining() && task.checkpoint != 0 && task.rx.is_empty();
+                Some(known) => {
+                    let is_shed = known.shed && task.checkpoint == IDLE;
+                    match task.rx.is_empty() {
+                        true => task.rx_ended = is_shed || self.draining && task.checkpoint != 0,
+                        false if is_shed => task.rx_error = libc::ECONNABORTED,
+                        false => {}
+                    }
                     return;
                 }
                 None => task.rx_error = libc::EBADF,
@@ -63,6 +68,7 @@ impl<B: Backend> Worker<B> {
             Ok(0) => task.rx_ended = true,
             Ok(count) => {
                 rx.produced(count);
+                known.shed = false;
                 // A short read has emptied a socket, unless the end waits behind the bytes. Of what was
                 // open before (a terminal hands out line by line) nothing is known.
                 known.readable = count == room || known.closed || known.borrowed;

@@ -34,7 +34,7 @@ use vk_core::Descriptor;
 use vk_heap::HeapId;
 
 /// Changes with the meaning of what is in a ledger: builds of different formats can't follow one another.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// What is noted of all.
 #[repr(C)]

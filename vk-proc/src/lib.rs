@@ -41,6 +41,7 @@ mod process;
 mod resolver;
 mod resume;
 mod shared;
+mod shed;
 pub mod signals;
 pub mod socket;
 mod stats;

@@ -158,7 +158,9 @@ impl<B: Backend> Worker<B> {
             descriptors: NONE,
             next: process.next_time(),
             armed: NEVER,
+            idle: NEVER,
         };
+        self.note_idle(index, main);
         self.stats.live += 1;
         self.world.tally += process.tally();
         self.arm(index);

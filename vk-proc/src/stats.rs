@@ -21,4 +21,6 @@ pub struct Stats {
     pub sent: u64,
     /// Times a micro-process had to wait for room: for a micro-heap or a descriptor to come free.
     pub starved: u64,
+    /// Idle connections that were ended to make room.
+    pub shed: u64,
 }

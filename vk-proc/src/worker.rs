@@ -77,6 +77,8 @@ pub(crate) struct Known {
     pub next: Nanos,
     /// When its timer is set for: at `next` or earlier.
     pub armed: Nanos,
+    /// Since when it [is idle](crate::shed), never if it is not.
+    pub idle: Nanos,
 }
 
 impl Known {
@@ -90,6 +92,7 @@ impl Known {
         descriptors: NONE,
         next: NEVER,
         armed: NEVER,
+        idle: NEVER,
     };
 }
 
@@ -113,6 +116,10 @@ pub struct Worker<B> {
     pub(crate) drain_end: Nanos,
     pub(crate) trim: Nanos,
     pub(crate) show: Nanos,
+    /// When it is looked for who is to make way for newcomers.
+    pub(crate) shed: Nanos,
+    /// The earliest time for that.
+    pub(crate) shed_again: Nanos,
     epoch_end: Nanos,
     pub(crate) settings: Settings,
     pub(crate) seat: &'static Seat,
@@ -167,6 +174,8 @@ impl<B: Backend> Worker<B> {
             drain_end: NEVER,
             trim: NEVER,
             show: now,
+            shed: NEVER,
+            shed_again: 0,
             epoch_end: now,
             seat: settings.ledger.seat(settings.worker),
             settings,
@@ -261,7 +270,7 @@ impl<B: Backend> Worker<B> {
     /// One round: waits, collects events, dispatches whom they concern.
     fn turn(&mut self) -> io::Result<()> {
         let now = self.world.now;
-        let own = [self.retry, self.drain_end, self.trim, self.show];
+        let own = [self.retry, self.drain_end, self.trim, self.show, self.shed];
         let wake = own.into_iter().chain(self.timers.next()).min().unwrap_or(NEVER);
         let timeout = match (self.runnable.is_empty(), wake) {
             (false, _) => Some(0),
@@ -357,6 +366,9 @@ impl<B: Backend> Worker<B> {
         }
         if now >= self.drain_end {
             self.end_all();
+        }
+        if now >= self.shed {
+            self.shed();
         }
         if now >= self.show {
             self.show = NEVER;

@@ -687,7 +687,7 @@ fn ends_of_pipes_are_swapped_too() {
 fn patient(io: &mut Io) -> io::Result<()> {
     let mut line: Line<16> = Line::new();
     loop {
-        io.checkpoint("idle")?;
+        io.checkpoint("between two pairs")?;
         if !io.read_line(&mut line)? {
             return Ok(());
         }
@@ -728,6 +728,91 @@ fn a_drain_ends_what_is_idle_and_waits_for_what_is_at_work() {
     assert_eq!(busy.recv(), b"one\ntwo\n");
     assert_eq!(stuck.recv(), b"one\n");
     assert!(idle.ended() && stuck.ended());
+}
+
+#[vk::coroutine]
+fn idler(io: &mut Io) -> io::Result<()> {
+    let mut line: Line<16> = Line::new();
+    loop {
+        io.idle()?;
+        if !io.read_line(&mut line)? {
+            return Ok(());
+        }
+        io.write_all(&line)?;
+    }
+}
+
+/// Lets `count` clients be served one after the other, each with a line; they stay.
+fn guests(sim: &Sim, handler: &'static Entry, max_procs: u32, count: usize) -> (Worker<Sim>, i32, Vec<Peer>) {
+    let mut worker = worker(sim, Guard::Strict, max_procs);
+    let listener = sim.listen();
+    worker.listen(listener, handler).unwrap();
+    let come = |_| {
+        let guest = sim.connect(listener);
+        guest.send(b"hello\n");
+        settle(&mut worker);
+        guest
+    };
+    let guests = (0..count).map(come).collect();
+    (worker, listener, guests)
+}
+
+#[test]
+fn who_is_idle_for_longest_makes_way() {
+    let sim = Sim::new(1, Faults::NONE);
+    // With the listener everything is taken.
+    let (mut worker, listener, guests) = guests(&sim, Entry::handler::<idler>(), 10, 8);
+    let last = sim.connect(listener);
+    last.send(b"half");
+    let newcomer = sim.connect(listener);
+    newcomer.send(b"me, too\n");
+    settle(&mut worker);
+    assert_eq!(newcomer.recv(), b"me, too\n");
+    assert_eq!(guests[0].recv(), b"hello\n");
+    assert!(guests[0].ended() && !last.ended(), "the first one has waited for longest");
+    assert_eq!(worker.stats().shed, 2, "and some seconds later one more, so that a tenth is free");
+    worker.drain();
+    settle(&mut worker);
+    worker.check_conservation().unwrap();
+}
+
+#[test]
+fn a_tenth_of_the_room_is_kept_free_of_who_is_idle() {
+    let sim = Sim::new(1, Faults::NONE);
+    let (mut worker, _, guests) = guests(&sim, Entry::handler::<idler>(), 20, 18);
+    settle(&mut worker);
+    assert_eq!(guests[0].recv(), b"hello\n");
+    assert!(guests[0].ended());
+    assert_eq!(worker.stats().shed, 1);
+}
+
+#[test]
+fn half_a_message_makes_way_too() {
+    let sim = Sim::new(1, Faults::NONE);
+    let (mut worker, listener, guests) = guests(&sim, Entry::handler::<idler>(), 10, 9);
+    for guest in &guests {
+        guest.send(b"half");
+        settle(&mut worker);
+    }
+    let newcomer = sim.connect(listener);
+    newcomer.send(b"whole\n");
+    settle(&mut worker);
+    assert_eq!(newcomer.recv(), b"whole\n");
+    let ended = guests.iter().filter(|guest| guest.recv() == b"hello\n" && guest.ended()).count();
+    assert_eq!(ended as u64, worker.stats().shed);
+}
+
+#[test]
+fn who_is_not_idle_stays() {
+    let sim = Sim::new(1, Faults::NONE);
+    let (mut worker, listener, guests) = guests(&sim, Entry::handler::<patient>(), 10, 8);
+    guests[0].send(b"one\n");
+    settle(&mut worker);
+    let newcomer = sim.connect(listener);
+    sim.connect(listener).shutdown();
+    settle(&mut worker);
+    assert_eq!(worker.stats().shed, 0);
+    assert!(!newcomer.ended() && !guests.iter().any(Peer::ended));
 }
 
 /// The child's record lies in a lent block, for the page is full; it is freed while the parent joins it.

@@ -2,7 +2,7 @@
 
 use crate::Io;
 use crate::hash;
-use crate::task::{NEVER, Nanos, Wait};
+use crate::task::{self, NEVER, Nanos, Wait};
 use std::io;
 use std::task::Poll::{self, Ready};
 use std::time::Duration;
@@ -80,7 +80,7 @@ impl Io {
         Ready(Ok(self.world().ending))
     }
 
-    /// Names a point between two pieces of work, where nothing is under way ("idle", between two requests):
+    /// Names a point between two pieces of work, where nothing is under way ("between lines"):
     /// a server that drains ends its connections where they wait at one. It holds until the next byte is
     /// consumed or written.
     ///
@@ -89,6 +89,18 @@ impl Io {
     #[inline]
     pub fn checkpoint(&mut self, name: &str) -> Poll<io::Result<()>> {
         self.task().checkpoint = hash::text(name);
+        Ready(Ok(()))
+    }
+
+    /// The [checkpoint](Io::checkpoint) `idle`, at which nobody would miss the connection much, between two requests say:
+    /// a worker that runs out of room for new ones ends those that have waited here for longest. They find the end of
+    /// input, or `ConnectionAborted` behind an unfinished message.
+    ///
+    /// # Errors
+    /// None.
+    #[inline]
+    pub fn idle(&mut self) -> Poll<io::Result<()>> {
+        self.task().checkpoint = task::IDLE;
         Ready(Ok(()))
     }
 }

@@ -19,7 +19,7 @@ const AT_ONCE: usize = 64 * 1024;
 /// closed or has gone, or what came was refused; it is told already. [`Socket::code`] says which.
 ///
 /// Pings are answered meanwhile, and a client that is silent is pinged, and given up: see
-/// [`Limits`](super::Limits). While no frame is under way, the connection stands at the checkpoint `idle`; a drain ends
+/// [`Limits`](super::Limits). While no frame is under way, the connection stands at a [checkpoint](Io::checkpoint); a drain ends
 /// it with 1001.
 ///
 /// # Errors
@@ -58,7 +58,7 @@ fn receive(io: &mut Io, socket: &mut Socket) -> io::Result<Option<Kind>> {
     loop {
         settle(io, socket)?;
         if socket.incoming.is_between() {
-            io.checkpoint("idle")?;
+            io.checkpoint("between frames")?;
         }
         let there: usize = io.fill(socket.need)?;
         if there < socket.need {
