@@ -151,7 +151,7 @@ impl Arena {
     /// # Errors
     /// As [`new`](Arena::new).
     pub fn memfd(config: &Config) -> io::Result<OwnedFd> {
-        mapping::memfd(layout(config)?.size())
+        mapping::memfd(c"vk-heap", layout(config)?.size())
     }
 
     /// Takes over an arena as the process left it that was attached to it before, and has ended: a dispatch

@@ -69,5 +69,6 @@ pub use guard::{Guard, ParseGuardError};
 pub use heap::{Heap, OutOfHeap};
 pub use id::HeapId;
 pub use layout::{BLOCK, Config, Layout, LayoutError};
+pub use mapping::memfd;
 pub use plain::Plain;
 pub use span::Span;

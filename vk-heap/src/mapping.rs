@@ -10,6 +10,7 @@
 use crate::memory::Memory;
 use memmap2::{Advice, MmapOptions, MmapRaw};
 use region::Protection;
+use std::ffi::CStr;
 use std::fs::File;
 use std::io;
 use std::mem::ManuallyDrop;
@@ -24,17 +25,26 @@ pub(crate) fn page() -> u32 {
     region::page::size() as u32
 }
 
-/// A new memfd of `size` bytes, sparse.
-pub(crate) fn memfd(size: usize) -> io::Result<OwnedFd> {
+/// A new memfd of `size` bytes, sparse, under a name that /proc/PID/fd shows. It keeps its size for ever: nobody who has
+/// it mapped can be made to touch what is no longer there.
+///
+/// # Errors
+/// Those of memfd_create(2), ftruncate(2) and fcntl(2).
+pub fn memfd(name: &CStr, size: usize) -> io::Result<OwnedFd> {
     // SAFETY: the name is a C string; the call touches no memory of ours.
-    let fd = unsafe { libc::memfd_create(c"vk-heap".as_ptr(), libc::MFD_CLOEXEC) };
+    let fd = unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING) };
     if fd < 0 {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: the kernel just gave us this descriptor, and nobody else has it.
     let file = File::from(unsafe { OwnedFd::from_raw_fd(fd) });
     file.set_len(size as u64)?;
-    Ok(file.into())
+    let seals = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;
+    // SAFETY: numbers; the call touches no memory of ours.
+    match unsafe { libc::fcntl(fd, libc::F_ADD_SEALS, seals) } {
+        0 => Ok(file.into()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 #![cfg(not(miri))]
 #![allow(missing_docs, unsafe_code)]
 
+use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::panic::{self, AssertUnwindSafe};
 use vk_heap::failpoint::{self, Death};
@@ -18,6 +19,13 @@ fn config(guard: Guard) -> Config {
 fn memfd(config: &Config) -> BorrowedFd<'static> {
     let memfd: &'static OwnedFd = Box::leak(Box::new(Arena::memfd(config).unwrap()));
     memfd.as_fd()
+}
+
+#[test]
+fn the_memory_keeps_its_size() {
+    let memfd = File::from(Arena::memfd(&config(Guard::Off)).unwrap());
+    let error = memfd.set_len(0).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::EPERM));
 }
 
 fn fill(heap: &Heap, span: Span, value: u8) {

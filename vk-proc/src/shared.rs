@@ -4,8 +4,9 @@
 use std::ffi::CStr;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::ptr::{self, NonNull};
+use vk_heap::memfd;
 
 /// A memfd, mapped, zero at first. Dropping it leaves it mapped and open: those who share it use it to their end.
 #[derive(Debug)]
@@ -23,16 +24,9 @@ impl Shared {
     /// New memory of `size` bytes, sparse, under a name that /proc/PID/fd shows.
     ///
     /// # Errors
-    /// Those of memfd_create(2), ftruncate(2) and mmap(2).
+    /// Those of [`memfd`] and mmap(2).
     pub fn new(name: &CStr, size: usize) -> io::Result<Shared> {
-        // SAFETY: the name is a C string; the call touches no memory of ours.
-        let memfd = match unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC) } {
-            -1 => return Err(io::Error::last_os_error()),
-            // SAFETY: the kernel just gave us this descriptor, and nobody else has it.
-            memfd => unsafe { OwnedFd::from_raw_fd(memfd) },
-        };
-        File::from(memfd.try_clone()?).set_len(size as u64)?;
-        Shared::map(memfd)
+        Shared::map(memfd(name, size)?)
     }
 
     /// The memory behind a memfd that another process, or the build before this one, has made.

@@ -118,16 +118,11 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::fd::AsRawFd;
     use std::sync::atomic::Ordering::Relaxed;
 
     /// A file with this at its beginning, and so many bytes in all.
     fn file(head: &[u8], size: u64) -> File {
-        use crate::shared::Shared;
-        let shared = Shared::new(c"claim", 1).unwrap();
-        let path = format!("/proc/self/fd/{}", shared.memfd().as_raw_fd());
-        let file = OpenOptions::new().read(true).write(true).open(path).unwrap();
-        file.set_len(size).unwrap();
+        let file = File::from(vk_heap::memfd(c"claim", size as usize).unwrap());
         file.write_all_at(head, 0).unwrap();
         file
     }
