@@ -44,9 +44,9 @@ impl<B: Backend> Worker<B> {
 
     /// Notes whether a micro-process is idle from now on.
     pub(crate) fn note_idle(&mut self, index: usize, main: &Task) {
-        let now = self.world.now;
-        self.known[index].idle = if is_idle(main) { now } else { NEVER };
-        if is_idle(main) {
+        let (now, is_idle) = (self.world.now, is_idle(main));
+        self.known[index].idle = if is_idle { now } else { NEVER };
+        if is_idle {
             self.shed = self.shed.min(now.saturating_add(self.patience()));
         }
     }
