@@ -372,7 +372,39 @@ fn cells(io: &mut Io) -> Fine<(u32, [u8; 3])> {
     Ok((turn.0, bytes))
 }
 
+/// One of many callees: each has a frame of its own size.
+#[vk::coroutine]
+fn letter<const N: usize>(io: &mut Io) -> Fine<()> {
+    let bytes: [u8; N] = [b'@' + N as u8; N];
+    io.flush().kind()?;
+    io.write_all(&bytes[N - 1..]).kind()
+}
+
+/// A coroutine that calls `letter` for each number, and `digit` after it.
+macro_rules! many {
+    ($name:ident: $($number:tt)*) => {
+        /// Frames lie over each other in a type that is not as deep as it has members: rustc's limit is 128.
+        #[vk::coroutine]
+        fn $name(io: &mut Io) -> Fine<u32> {
+            let mut sum: u32 = 0;
+            $(letter::<$number>(io)?; sum += digit(io)?;)*
+            Ok(sum)
+        }
+    };
+}
+
+many!(alphabet:
+    1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30
+    31 32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57 58 59 60);
+
+#[test]
+fn many_callees_take_the_room_of_the_largest() {
+    assert_eq!(size_of::<letter<60>>(), 4 + 60);
+    assert_eq!(size_of::<alphabet>(), 4 + 4 + size_of::<letter<60>>());
+}
+
 checks! {
+    many_callees: alphabet() on &"1".repeat(60) => Ok(60), &(b'A'..b'A' + 60).map(char::from).collect::<String>();
     in_cells: cells() on "4ab" => Ok((5, [0, b'a', b'b'])), "none\nadvanced\n";
     names: taken(1, 2, 3, 40) on "123" => Ok(2 + 13 + 3 + 43 + 40), "index\nindex\nrun\n";
     lifetimes_refuse_nothing: cursors() on "1239" => Ok(1 + 101 + 2 + 201 + 14), "open\n";

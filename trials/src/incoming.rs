@@ -46,6 +46,8 @@ pub struct Incoming {
     end: usize,
     /// Bytes of this answer that were looked at.
     offset: usize,
+    /// Whether it says that it is the last one.
+    last: bool,
     /// Set for who reads little at a time, with pauses.
     slow: Option<Random>,
 }
@@ -58,13 +60,26 @@ impl Incoming {
     pub fn new(stream: Arc<TcpStream>, slow: Option<u64>) -> io::Result<Incoming> {
         stream.set_read_timeout(Some(PATIENCE))?;
         let most = if slow.is_some() { 512 } else { MOST };
-        Ok(Incoming { stream, buffer: vec![0; most], begin: 0, end: 0, offset: 0, slow: slow.map(Random) })
+        Ok(Incoming {
+            stream,
+            buffer: vec![0; most],
+            begin: 0,
+            end: 0,
+            offset: 0,
+            last: false,
+            slow: slow.map(Random),
+        })
     }
 
     /// Ends the connection for whoever sends on it, too.
     pub fn abandon(&self) {
         // It may be over already.
         let _ = self.stream.shutdown(Shutdown::Both);
+    }
+
+    /// Whether the answer whose [`head`](Incoming::head) came last says `Connection: close`.
+    pub fn is_last(&self) -> bool {
+        self.last
     }
 
     /// Begins another answer.
@@ -167,6 +182,7 @@ impl Incoming {
             return self.wrong(format!("{line:?} where {status} was to come"));
         }
         let (mut length, mut chunked) = (None, false);
+        self.last = false;
         loop {
             let line = self.line()?;
             if line.is_empty() {
@@ -175,6 +191,7 @@ impl Incoming {
             match line.to_ascii_lowercase().split_once(": ") {
                 Some(("content-length", value)) => length = value.parse().ok(),
                 Some(("transfer-encoding", "chunked")) => chunked = true,
+                Some(("connection", "close")) => self.last = true,
                 Some(_) => {}
                 None => return self.wrong(format!("{line:?} where a field was to come")),
             }

@@ -27,7 +27,8 @@ impl Trial {
         Trial::start_with(executable, setup, 4, |_| ())
     }
 
-    /// Starts an application with so many listeners, by a command that `prepare` may change.
+    /// Starts an application with so many listeners, by a command that `prepare` may change; with none it has the one
+    /// that it declares.
     ///
     /// # Panics
     /// If it doesn't come up.
@@ -49,7 +50,7 @@ impl Trial {
         }
         prepare(&mut command);
         let app = App::start_for(setup.life, &mut command);
-        let addresses = (0..listeners).map(|at| app.address(at)).collect();
+        let addresses = (0..listeners.max(1)).map(|at| app.address(at)).collect();
         let trial = Trial { app, addresses };
         eventually("as many workers as were asked for", || trial.workers().len() == setup.workers);
         trial

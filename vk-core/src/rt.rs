@@ -42,14 +42,18 @@ impl<T> Slot<T> {
 unsafe impl<T: Plain> Plain for Slot<T> {}
 
 /// The frames of a coroutine's callees, in one place: only one callee is active at a time.
+///
+/// As a type it is a binary tree, in the order of a heap: the callees 2 *n* + 1 and 2 *n* + 2 are below callee *n*. So it is
+/// as deep as the number of callees has binary digits, and a path to a callee doesn't depend on how many there are.
 #[repr(C)]
-pub union Overlay<A, B> {
+pub union Overlay<A, L = (), R = ()> {
     first: ManuallyDrop<MaybeUninit<A>>,
-    rest: ManuallyDrop<MaybeUninit<B>>,
+    left: ManuallyDrop<MaybeUninit<L>>,
+    right: ManuallyDrop<MaybeUninit<R>>,
 }
 
-impl<A, B> Overlay<A, B> {
-    /// The first member.
+impl<A, L, R> Overlay<A, L, R> {
+    /// The frame at this place of the tree.
     ///
     /// # Safety
     /// Its fields are written before they are read: a frame's are, once it is entered.
@@ -59,18 +63,28 @@ impl<A, B> Overlay<A, B> {
         unsafe { (*self.first).assume_init_mut() }
     }
 
-    /// The other members.
+    /// The frames below, to the left.
     ///
     /// # Safety
     /// As for [`first`](Overlay::first).
     #[inline(always)]
-    pub unsafe fn rest(&mut self) -> &mut B {
+    pub unsafe fn left(&mut self) -> &mut L {
         // SAFETY: as for `first`.
-        unsafe { (*self.rest).assume_init_mut() }
+        unsafe { (*self.left).assume_init_mut() }
+    }
+
+    /// The frames below, to the right.
+    ///
+    /// # Safety
+    /// As for [`first`](Overlay::first).
+    #[inline(always)]
+    pub unsafe fn right(&mut self) -> &mut R {
+        // SAFETY: as for `first`.
+        unsafe { (*self.right).assume_init_mut() }
     }
 }
 
-impl<A, B> std::fmt::Debug for Overlay<A, B> {
+impl<A, L, R> std::fmt::Debug for Overlay<A, L, R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Overlay")
     }

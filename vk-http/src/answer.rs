@@ -51,11 +51,29 @@ pub fn begin(
     content_type: &str,
     length: Option<u64>,
 ) -> io::Result<()> {
-    request.plan(status, content_type, length)?;
+    plan(io, request, status, content_type, length)?;
     let date: u64 = date::now();
     write!(io, "{}", ResponseHead::new(request, status, content_type, length, date))?;
     request.expects.set(false);
     Ok(())
+}
+
+/// Decides how the answer is framed, and whether the connection goes on after it: not if the server is about to end.
+///
+/// # Errors
+/// `InvalidInput` if this request was answered already, or the head would not be one.
+#[vk::coroutine]
+pub(crate) fn plan(
+    io: &mut Io,
+    request: &Request,
+    status: u16,
+    content_type: &str,
+    length: Option<u64>,
+) -> io::Result<()> {
+    if io.is_ending()? {
+        request.closing.set(true);
+    }
+    request.plan(status, content_type, length)
 }
 
 /// Writes a piece of the body of the answer that [`begin`] began.

@@ -15,7 +15,8 @@ use vk_core::{HeapBytes, Io, time};
 /// the client has gone or was idle for too long, the connection was to end after the last answer, or what
 /// came was refused; it is answered already.
 ///
-/// The last answer before the server ends, or the build that serves the connection, says `Connection: close`.
+/// An answer that begins when the server is about to end, or the build that serves the connection, says
+/// `Connection: close`.
 ///
 /// What the former request's handler left unread of the body is skipped. While it waits for a request, the
 /// connection is [idle](Io::idle).
@@ -125,9 +126,6 @@ fn receive(io: &mut Io, request: &mut Request, limits: &Limits) -> Result<bool, 
     }
     io.read_exact(&mut request.bytes[..length])?;
     request.parse(length, index)?;
-    if io.is_ending()? {
-        request.head.keep_alive = false;
-    }
     Ok(true)
 }
 

@@ -207,10 +207,6 @@ pub fn not_found(io: &mut Io, request: &mut Request) -> io::Result<()> {
 /// `HEAD` goes where `GET` does. A method that the path doesn't have is answered with 405 and `Allow`, one that nobody
 /// knows with 501, `OPTIONS` with 204 and `Allow`. Where no pattern fits, the handler of `_` answers, else 404.
 ///
-/// The frames of all handlers lie in one place, which is a type as deep as the table is long: from about eighteen
-/// handlers on rustc asks for `#![recursion_limit = "256"]`, or for a table of its own for some of them
-/// (`GET "/admin/{*rest}" => admin`, itself declared with `routes!`).
-///
 /// # Panics
 /// At the first request, if patterns contradict each other.
 #[macro_export]

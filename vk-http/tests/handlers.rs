@@ -1,5 +1,4 @@
 //! Routes, and everything a handler answers with: the same for each way to cut the requests.
-#![recursion_limit = "256"]
 
 mod talk;
 

@@ -148,14 +148,15 @@ impl Program {
     pub fn exec(&self, ledger: &Ledger, listeners: &[Sockets], back: Option<&OwnedFd>) -> io::Error {
         let handed = |pass: bool| {
             let sockets = listeners.iter().flat_map(|(_, sockets)| sockets.iter().copied());
-            let binaries = [Some(self.running), back.map(AsRawFd::as_raw_fd)].into_iter().flatten();
-            shared(ledger).chain(sockets).chain(binaries).for_each(|number| inherit(number, pass));
+            shared(ledger).chain(sockets).chain([self.running]).for_each(|number| inherit(number, pass));
         };
         if !ledger.freeze() {
             ledger.thaw();
             return io::Error::new(io::ErrorKind::TimedOut, "a worker does not finish opening a descriptor");
         }
         handed(true);
+        // The build that comes back opens its binary by itself.
+        back.inspect(|back| inherit(back.as_raw_fd(), false));
         let [pid, refused] = [std::process::id(), u32::from(back.is_some())];
         let (memfd, running, listeners) = (ledger.memfd(), self.running, print(listeners));
         let mut handover = format!("{HANDOVER}={pid} {memfd} {running} {refused} {listeners} ").into_bytes();

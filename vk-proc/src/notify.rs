@@ -55,12 +55,6 @@ impl Notifier {
         self.send("STOPPING=1");
     }
 
-    /// A line for people, which `systemctl status` shows.
-    pub fn status(&self, text: &str) {
-        // What follows a line's end would be read as another variable.
-        self.send(&format!("STATUS={}", text.replace('\n', " ")));
-    }
-
     fn send(&self, message: &str) {
         // Addressed each time: the manager may come back after it was gone.
         if let Err(error) = self.socket.send_to_addr(message.as_bytes(), &self.manager) {

@@ -19,17 +19,17 @@
 //! ring that another fills again; so each turn and what follows from it are transactions of their own.
 #![allow(unsafe_code)]
 
-use crate::listener;
+mod claim;
+mod migrate;
+
 use std::io;
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 use std::task::Poll;
 use vk_core::io::Tally;
 use vk_core::io::bytes_of;
-use vk_core::migrate::{Deadline, Fill, Refused, migrate};
-use vk_core::registry::Described;
 use vk_core::rt::Coroutine;
-use vk_core::task::{Mark, NEVER, Outcome, Request, Task};
+use vk_core::task::{Mark, Outcome, Request, Task};
 use vk_core::{Descriptor, Entry, Io, Nanos, Port, Sink, Source, Wait, World};
 use vk_heap::{Heap, Span, failpoint};
 use vk_vectoring::{Ring, Vectoring, exchange};
@@ -111,45 +111,6 @@ impl Process {
     #[inline]
     pub fn of(heap: Heap) -> Process {
         Process { heap, record: heap.ptr(heap.root()).cast(), removed: false }
-    }
-
-    /// The gate: the micro-process that another worker has left in an open micro-heap, if all of it is what it
-    /// should be. None for one that was not finished, or is damaged.
-    ///
-    /// `frame_size` tells the bytes of the frame of a coroutine by its index, if there is one.
-    pub fn claim(heap: Heap, frame_size: impl Fn(u32) -> Option<u32>) -> Option<Process> {
-        let record = heap.claim(heap.root()).filter(|_| heap.root().len() as usize == size_of::<Record>())?;
-        let process = Process { heap, record: record.cast(), removed: false };
-        let &mut Record { main, tasks, head, .. } = process.record();
-        let task = |span: Span| {
-            let place = heap.claim(span).filter(|_| span.len() as usize == size_of::<Task>())?;
-            // SAFETY: `Heap::claim` found as many bytes in memory of this micro-heap; nobody writes them here.
-            let task = unsafe { Task::claimed(place) }?;
-            let size = frame_size(task.entry)?;
-            heap.claim(task.frame).filter(|_| task.frame.len() >= size)?;
-            [task.rx_storage, task.tx_storage]
-                .map(|storage| heap.claim(storage))
-                .iter()
-                .all(Option::is_some)
-                .then_some(task)
-        };
-        let follow = |first: Span, next: fn(&Task) -> Span| {
-            let mut spans = Vec::new();
-            let mut span = first;
-            while !span.is_empty() {
-                let found = task(span).filter(|_| !spans.contains(&span))?;
-                spans.push(span);
-                span = next(found);
-            }
-            Some(spans)
-        };
-        let all = follow(tasks, |task| task.next)?;
-        let queue = follow(head, |task| task.next_runnable)?;
-        let known = |span: &Span| all.contains(span);
-        let is_known = |port: &Port| !matches!(port, Port::Task(other) if !known(other));
-        let ports = all.iter().flat_map(|span| [process.task(*span).source, process.task(*span).sink]);
-        (known(&main) && queue.iter().all(known) && ports.into_iter().all(|port| is_known(&port)))
-            .then_some(process)
     }
 
     #[inline]
@@ -670,100 +631,6 @@ impl Process {
     /// What it began with.
     pub fn source(&self) -> Port {
         self.task(self.main()).source
-    }
-
-    /// Gives each coroutine its index in this build: `entry` tells what the former index means. The connections that it
-    /// accepts, if it does, are for `handler`. False if a coroutine is not in this build.
-    pub fn translate(
-        &mut self,
-        world: &mut World,
-        entry: impl Fn(u32) -> Option<&'static Entry>,
-        handler: Option<&'static Entry>,
-    ) -> bool {
-        world.arena.begin(&self.heap, [Span::EMPTY; 2]);
-        let mut span = self.first();
-        let mut known = true;
-        while !span.is_empty() {
-            let task = self.task(span);
-            let mut index = |index: &mut u32| match entry(*index) {
-                Some(entry) => *index = world.registry.index(entry),
-                None => known = false,
-            };
-            index(&mut task.entry);
-            if let Request::Spawn { entry, .. } = &mut task.request {
-                index(entry);
-            }
-            span = task.next;
-        }
-        if let Some(handler) = handler {
-            self.accept_for(world, handler);
-        }
-        world.arena.commit();
-        known
-    }
-
-    /// The listener that this is starts `handler` from now on.
-    fn accept_for(&mut self, world: &mut World, handler: &'static Entry) {
-        let index = world.registry.index(handler);
-        let task = self.task(self.main());
-        if let Request::Start { entry, .. } = &mut task.request {
-            *entry = index;
-        }
-        let shape = Entry::of::<listener::listener>().shape();
-        let field =
-            shape.fields.iter().find(|field| field.name == "handler").expect("the listener's one parameter");
-        // SAFETY: the frame of a listener, whose layout is this build's; the field is a `u32` in it.
-        unsafe { self.heap.ptr(task.frame).add(field.offset as usize).cast::<u32>().write(index) }
-    }
-
-    /// Gives its one task, which stands at a checkpoint, a frame of this build, in which the blocking call under way
-    /// begins again.
-    pub fn migrate(
-        &mut self,
-        world: &mut World,
-        old: &Described,
-        new: &'static Entry,
-        fill: Option<Fill>,
-    ) -> Result<(), Refused> {
-        world.arena.begin(&self.heap, [Span::EMPTY; 2]);
-        let result = self.migrate_now(world, old, new, fill);
-        world.arena.commit();
-        result
-    }
-
-    fn migrate_now(
-        &mut self,
-        world: &mut World,
-        old: &Described,
-        new: &'static Entry,
-        fill: Option<Fill>,
-    ) -> Result<(), Refused> {
-        let span = self.main();
-        let task = self.task(span);
-        let frame = world.allocate(new.frame_size().max(1)).ok_or(Refused::Size)?;
-        // SAFETY: the span was allocated just now, and is not looked at but through this.
-        let to = unsafe {
-            let first = self.heap.ptr(frame).cast::<MaybeUninit<u8>>();
-            std::slice::from_raw_parts_mut(first.as_ptr(), new.frame_size() as usize)
-        };
-        // SAFETY: a frame that `Process::claim` found to lie in this micro-heap, with as many bytes, of another span; the
-        // build before left it as its description says.
-        let deadline = unsafe {
-            let from = bytes_of(&self.heap, task.frame);
-            migrate(&old.shape, &from[..old.size as usize], new.shape(), to, fill)
-        }?;
-        let former = std::mem::replace(&mut task.frame, frame);
-        task.entry = world.registry.index(new);
-        (task.progress, task.need, task.wake) = (0, 0, NEVER);
-        (task.request, task.outcome) = (Request::None, Outcome::None);
-        if deadline == Deadline::Ends {
-            (task.deadline, task.outer_deadline) = (NEVER, NEVER);
-        }
-        if task.wait != Wait::Nothing {
-            self.enqueue(span);
-        }
-        world.release(former);
-        Ok(())
     }
 
     /// What is to be counted of its tasks, so that in the end each pause has its resume.

@@ -38,8 +38,8 @@ pub enum Death {
     Own,
 }
 
-/// Deaths from outside in a row, each in the same transaction of the same micro-process, that are still taken for a
-/// coincidence: whoever kills workers every few milliseconds hits a long one several times. A handler that gets its
+/// Deaths from outside in a row, each in the same turn of the same micro-process (with one task that is a transaction,
+/// with several it is many), that are still taken for a coincidence: whoever kills workers every few milliseconds hits a long one several times. A handler that gets its
 /// worker killed each time, for want of memory say, is found out after them.
 const COINCIDENCES: u32 = 7;
 

@@ -3,10 +3,13 @@
 
 extern crate vk_core as vk;
 
+mod streams;
+
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
+use streams::{Client, echo, forwarder, rest, upper};
 use vk_core::rt::Coroutine;
 use vk_core::{Child, Descriptor, Entry, HeapBytes, Io, Line, Sink, Source};
 use vk_heap::{Arena, Config, Guard};
@@ -42,54 +45,6 @@ fn answer<C: Coroutine<Args = (), Output = io::Result<()>>>(input: &[u8]) -> Vec
     assert_eq!(worker.stats().live, 0, "it is done");
     worker.check_conservation().unwrap();
     peer.recv()
-}
-
-#[vk::coroutine]
-fn echo(io: &mut Io) -> io::Result<()> {
-    let mut line: Line<100> = Line::new();
-    while io.read_line(&mut line)? {
-        io.write_all(&line)?;
-    }
-    Ok(())
-}
-
-#[vk::coroutine]
-fn forwarder(io: &mut Io) -> io::Result<()> {
-    io.forward(u64::MAX)?;
-    Ok(())
-}
-
-/// A client that sends `data` piece by piece, and what it got back.
-struct Client {
-    peer: Peer,
-    data: Vec<u8>,
-    sent: usize,
-    received: Vec<u8>,
-    closed: bool,
-}
-
-impl Client {
-    fn new(peer: Peer, data: Vec<u8>) -> Client {
-        Client { peer, data, sent: 0, received: Vec::new(), closed: false }
-    }
-
-    /// Sends the next piece, takes what there is; false once there is nothing to do.
-    fn act(&mut self, piece: usize) -> bool {
-        let got = self.peer.recv();
-        self.received.extend_from_slice(&got);
-        if self.sent < self.data.len() {
-            let end = self.data.len().min(self.sent + piece);
-            let taken = self.peer.send(&self.data[self.sent..end]);
-            self.sent += taken;
-            return taken + got.len() > 0;
-        }
-        if !self.closed {
-            self.closed = true;
-            self.peer.shutdown();
-            return true;
-        }
-        !got.is_empty()
-    }
 }
 
 /// Bytes that look random, from a seed.
@@ -295,19 +250,6 @@ fn filler(io: &mut Io) -> io::Result<()> {
 #[test]
 fn a_fill_ends_where_the_stream_does() {
     assert_eq!(answer::<filler>(b"abc"), b"3");
-}
-
-#[vk::coroutine]
-fn upper(io: &mut Io) -> io::Result<()> {
-    let mut bytes: [u8; 32] = [0; 32];
-    loop {
-        let count: usize = io.read(&mut bytes)?;
-        if count == 0 {
-            return Ok(());
-        }
-        bytes.make_ascii_uppercase();
-        io.write_all(&bytes[..count])?;
-    }
 }
 
 #[vk::coroutine]
@@ -521,12 +463,6 @@ fn a_connection_is_made_and_serves_two_coroutines() {
         settle(&mut worker);
         assert_eq!(peer.recv(), b"answer");
     }
-}
-
-/// A connection at rest.
-#[vk::coroutine]
-fn rest(io: &mut Io) -> io::Result<()> {
-    io.rest()
 }
 
 /// Asks a server, one line on each of three connections, and streams what comes back, both ways at once.

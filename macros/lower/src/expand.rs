@@ -32,7 +32,7 @@ use proc_macro2::{Literal, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use std::collections::BTreeSet;
 use syn::spanned::Spanned;
-use syn::{Attribute, Generics, Ident, Lifetime, parse_quote};
+use syn::{Attribute, Generics, Ident, Lifetime, Type, parse_quote};
 
 /// The items that a free coroutine becomes.
 pub fn function(signature: &Signature, graph: &Graph) -> TokenStream {
@@ -145,11 +145,7 @@ fn frame(signature: &Signature, graph: &Graph) -> TokenStream {
         let slot = quote_spanned!(ty.span()=> ::vk::rt::Slot<#ty>);
         quote!(#field: #slot,)
     });
-    let callees = (!graph.callees.is_empty()).then(|| {
-        let nest = |rest, callee: &syn::Type| quote!(::vk::rt::Overlay<#callee, #rest>);
-        let overlay = graph.callees.iter().rev().fold(quote!(()), nest);
-        quote!(callee: #overlay,)
-    });
+    let callees = overlay(&graph.callees, 0).map(|overlay| quote!(callee: #overlay,));
     let names: Vec<&Ident> = generics.type_params().map(|param| &param.ident).collect();
     let used = (!names.is_empty()).then(|| {
         // Pointers, as the types may be unsized.
@@ -177,6 +173,14 @@ fn frame(signature: &Signature, graph: &Graph) -> TokenStream {
             #used
         }
     }
+}
+
+/// The frames of the callee `root` and of those below it; see `vk::rt::Overlay`.
+fn overlay(callees: &[Type], root: usize) -> Option<TokenStream> {
+    let callee = callees.get(root)?;
+    let left = overlay(callees, 2 * root + 1).into_iter();
+    let right = overlay(callees, 2 * root + 2).into_iter();
+    Some(quote!(::vk::rt::Overlay<#callee #(, #left)* #(, #right)*>))
 }
 
 /// A coroutine on its way to Rust.

@@ -317,11 +317,15 @@ pub fn get_slot(variable: &Variable) -> TokenStream {
     quote_spanned!(Span::mixed_site()=> unsafe { #frame.#field.#get() })
 }
 
-/// `unsafe { frame.callee.rest().first() }`.
+/// `unsafe { frame.callee.left().right().first() }`: the way down the tree that `vk::rt::Overlay` is.
 pub fn callee_frame(CalleeId(number): CalleeId) -> TokenStream {
     let frame = hidden("frame");
-    let rest = std::iter::repeat_n(quote!(.rest()), number);
-    quote_spanned!(Span::mixed_site()=> unsafe { #frame.callee #(#rest)* .first() })
+    let place = number + 1;
+    let way = (0..place.ilog2()).rev().map(|level| match place >> level & 1 {
+        0 => quote!(.left()),
+        _ => quote!(.right()),
+    });
+    quote_spanned!(Span::mixed_site()=> unsafe { #frame.callee #(#way)* .first() })
 }
 
 impl VisitMut for Rewriter<'_> {

@@ -6,13 +6,18 @@ use std::path::{Path, PathBuf};
 use std::process;
 
 /// The first build.
-pub const FIRST: &str = env!("CARGO_BIN_EXE_reload_able_app");
+pub const FIRST: &str = env!("CARGO_BIN_EXE_re_load_able_app");
 /// The same with another text, which its connections resume in.
-pub const OTHER_TEXT: &str = env!("CARGO_BIN_EXE_reload-able_app");
+pub const OTHER_TEXT: &str = env!("CARGO_BIN_EXE_re-load_able_app");
 /// One with other frames, which it can make from the former ones.
-pub const MIGRATED_FRAME: &str = env!("CARGO_BIN_EXE_reload_able-app");
+pub const MIGRATED_FRAME: &str = env!("CARGO_BIN_EXE_re_load-able_app");
 /// One with other frames.
-pub const OTHER_FRAME: &str = env!("CARGO_BIN_EXE_reload-able-app");
+pub const OTHER_FRAME: &str = env!("CARGO_BIN_EXE_re_load_able-app");
+
+/// One that can't listen where it is to.
+pub const NO_ADDRESS: &str = env!("CARGO_BIN_EXE_re-load-able_app");
+/// One whose workers die while they take over.
+pub const FALLS: &str = env!("CARGO_BIN_EXE_re-load_able-app");
 
 /// A directory with an application, that is removed with the test.
 pub struct Installation(PathBuf);

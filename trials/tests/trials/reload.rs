@@ -1,13 +1,14 @@
 //! SIGHUP: another build takes over, and nobody notices.
 
-use crate::builds::{FIRST, Installation, MIGRATED_FRAME, OTHER_FRAME, OTHER_TEXT};
+use crate::builds::{FALLS, FIRST, Installation, MIGRATED_FRAME, NO_ADDRESS, OTHER_FRAME, OTHER_TEXT};
 use std::fs;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
+use vk_proc::ledger::Snapshot;
 use vk_trials::{Probe, Setup, Trial, Wrong, seed};
-use vk_try::{Process, Random, SIGHUP, SIGKILL, eventually};
+use vk_try::{Process, Random, SIGHUP, SIGKILL, SIGTERM, eventually};
 
 const SETUP: Setup = Setup { life: Duration::from_secs(300), ..Setup::DEFAULT };
 
@@ -108,7 +109,8 @@ impl Halves {
         Ok(Halves { head, body, length, sleeper })
     }
 
-    fn finish(mut self) -> Result<(), Wrong> {
+    /// What was begun is done, and answered.
+    fn go_on(&mut self) -> Result<(), Wrong> {
         self.sleeper.incoming.answer();
         let length = self.sleeper.incoming.head(200)?;
         self.sleeper.incoming.body(length, b"slept")?;
@@ -127,8 +129,8 @@ fn halves_go_on(test: &str, build: &str, is_there: impl FnOnce(&Trial)) {
     let halves: Vec<_> = (0..20).map(|_| Halves::begin(trial.http()).expect("it is served")).collect();
     installation.install(build);
     is_there(&trial);
-    for (n, halves) in halves.into_iter().enumerate() {
-        halves.finish().unwrap_or_else(|wrong| panic!("{n} was in the middle of something: {wrong:?}"));
+    for (n, mut halves) in halves.into_iter().enumerate() {
+        halves.go_on().unwrap_or_else(|wrong| panic!("{n} was in the middle of something: {wrong:?}"));
     }
     trial.end();
 }
@@ -153,6 +155,30 @@ fn halves_go_on_beside_other_frames() {
         trial.keeper().signal(SIGHUP);
         says(trial, "other frame");
     });
+}
+
+/// Who is drained is told which answer is the last one, and nobody else is.
+#[test]
+fn drained_connections_are_told() {
+    let installation = Installation::new("told");
+    let mut trial = start(&installation);
+    let mut halves = Halves::begin(trial.http()).expect("it is served");
+    installation.install(OTHER_FRAME);
+    trial.keeper().signal(SIGHUP);
+    says(&trial, "other frame");
+    halves.go_on().expect("it is drained");
+    // Its answer had begun before: it is told with the next one.
+    halves.body.asks("/state", b"00000002").expect("it is drained, too");
+    for mut drained in [halves.sleeper, halves.head, halves.body] {
+        assert!(drained.incoming.is_last(), "a client does not know that its connection ends");
+        drained.incoming.end().expect("it ends");
+    }
+    let mut new = Probe::to(trial.http());
+    new.check();
+    assert!(!new.incoming.is_last(), "the new build has just begun");
+    new.check();
+    trial.keeper().signal(SIGTERM);
+    trial.wait();
 }
 
 #[test]
@@ -243,6 +269,59 @@ fn broken_builds_change_nothing() {
     says(&trial, "other text");
     trial.settles_at(before);
     trial.end();
+}
+
+/// What fails only after exec has turned the keeper into it, or its workers: the build before comes back, from where
+/// both have come, and can be replaced by a good one later.
+fn comes_back(test: &str, broken: &str) {
+    let installation = Installation::new(test);
+    let trial = Trial::start_with(installation.path(), &SETUP, 0, |_| ());
+    let before = trial.descriptors();
+    let mut idle: Vec<_> = (0..50).map(|_| Probe::to(trial.http())).collect();
+    for probe in &mut idle {
+        probe.asks("/state", b"00000001").expect("it is served");
+    }
+    let halves: Vec<_> = (0..10).map(|_| Halves::begin(trial.http()).expect("it is served")).collect();
+    installation.install(broken);
+    in_a_loop(&trial, || {
+        for _ in 0..3 {
+            is_refused(&trial);
+        }
+    });
+    eventually("each is counted", || reloads(&trial) == (0, 3));
+    for probe in &mut idle {
+        probe.asks("/state", b"00000002").expect("it goes on in the first build");
+    }
+    installation.install(OTHER_TEXT);
+    reload(&trial);
+    says(&trial, "other text");
+    eventually("it is counted", || reloads(&trial) == (1, 3));
+    for probe in &mut idle {
+        probe.asks("/text", b"other text").expect("it goes on in the build after the broken one");
+        probe.asks("/state", b"00000004").expect("it has counted on");
+    }
+    for mut halves in halves {
+        halves.go_on().expect("it goes on where it was");
+    }
+    drop(idle);
+    trial.settles_at(before);
+    trial.end();
+}
+
+/// How often the keeper has gone on with another build, and has refused to: what `vk reload` ends with 0 and 1 for.
+fn reloads(trial: &Trial) -> (u32, u32) {
+    let snapshot = Snapshot::of(trial.keeper().0).expect("a keeper").expect("its ledger");
+    (snapshot.reloads, snapshot.refused)
+}
+
+#[test]
+fn a_build_that_can_not_listen_goes_back() {
+    comes_back("listen", NO_ADDRESS);
+}
+
+#[test]
+fn a_build_whose_workers_die_taking_over_goes_back() {
+    comes_back("falls", FALLS);
 }
 
 /// A reload that must fail: it is told, and the first build serves.

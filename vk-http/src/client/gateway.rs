@@ -15,7 +15,7 @@ use super::head::write_framing;
 use super::receive::{back, pass, receive_head};
 use super::url::Url;
 use super::{Client, Stage};
-use crate::answer::{end, respond_status};
+use crate::answer::{end, plan, respond_status};
 use crate::body::arrives;
 use crate::request::Reading;
 use crate::response::{CONTINUE, Sending};
@@ -159,7 +159,7 @@ fn answer(io: &mut Io, request: &mut Request, client: &mut Client, uploader: &Ch
         }
     }
     let length: Option<u64> = client.body_length();
-    request.plan(client.status, "", length)?;
+    plan(io, request, client.status, "", length)?;
     fill(|scratch| write_answer(scratch, request, client, length))?;
     let mut head: HeapBytes = keep(io)?;
     let sent: Result<(), Fault> = io.write_all(&head).map_err(|error| Fault::from(&error));

@@ -1,5 +1,4 @@
 //! WebSocket, case by case as the Autobahn test suite groups them, and for each way to cut what the client sends.
-#![recursion_limit = "256"]
 
 #[path = "../counting/mod.rs"]
 mod counting;

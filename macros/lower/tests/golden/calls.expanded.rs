@@ -12,7 +12,7 @@ where
     range: ::vk::rt::Slot<::core::ops::Range<usize>>,
     place: ::vk::rt::Slot<usize>,
     value: ::vk::rt::Slot<u8>,
-    callee: ::vk::rt::Overlay<http::number, ()>,
+    callee: ::vk::rt::Overlay<http::number>,
     generics: ::core::marker::PhantomData<fn() -> (*const T,)>,
 }
 #[allow(
@@ -282,7 +282,7 @@ impl<const N: usize> Session<N> {
                                 }),
                             );
                         self.lines += 1;
-                        unsafe { frame.callee.rest().first() }.enter();
+                        unsafe { frame.callee.left().first() }.enter();
                     }
                 }
                 {
@@ -290,7 +290,7 @@ impl<const N: usize> Session<N> {
                     let request = &*unsafe { frame.request.get() };
                     if self.lines > (*limit)
                         || !(match (match (*request)
-                            .more(io, unsafe { frame.callee.rest().first() })
+                            .more(io, unsafe { frame.callee.left().first() })
                         {
                             ::vk::rt::Poll::Ready(value) => value,
                             ::vk::rt::Poll::Pending => {
@@ -456,10 +456,7 @@ pub struct __Session_handle<const N: usize> {
     request: ::vk::rt::Slot<Request>,
     callee: ::vk::rt::Overlay<
         <Session<N> as ::vk::rt::Method<5541207787354052101u64>>::Frame,
-        ::vk::rt::Overlay<
-            <Request as ::vk::rt::Method<944603233123352704u64>>::Frame,
-            (),
-        >,
+        ::vk::rt::Overlay<<Request as ::vk::rt::Method<944603233123352704u64>>::Frame>,
     >,
 }
 #[allow(
@@ -497,7 +494,7 @@ unsafe impl<const N: usize> ::vk::rt::Frame for __Session_handle<N> {
     );
     const BODY: u64 = ::vk::rt::hash::numbers(
         &[
-            14239344880900403945u64,
+            14466287161269115753u64,
             N as u64,
             ::vk::rt::body_of::<
                 <Session<N> as ::vk::rt::Method<5541207787354052101u64>>::Frame,
@@ -525,7 +522,6 @@ pub struct __Session_read<const N: usize> {
     pc: u32,
     callee: ::vk::rt::Overlay<
         <Session<N> as ::vk::rt::Method<4547011751780739330u64>>::Frame,
-        (),
     >,
 }
 #[allow(

@@ -9,10 +9,7 @@ struct control {
     limit: ::vk::rt::Slot<u32>,
     index: ::vk::rt::Slot<usize>,
     byte: ::vk::rt::Slot<u8>,
-    callee: ::vk::rt::Overlay<
-        next,
-        ::vk::rt::Overlay<wait, ::vk::rt::Overlay<confirm, ()>>,
-    >,
+    callee: ::vk::rt::Overlay<next, ::vk::rt::Overlay<wait>, ::vk::rt::Overlay<confirm>>,
 }
 #[allow(
     clippy::all,
@@ -51,7 +48,7 @@ unsafe impl ::vk::rt::Frame for control {
     );
     const BODY: u64 = ::vk::rt::hash::numbers(
         &[
-            18154580944377703976u64,
+            6840164991418573192u64,
             ::vk::rt::body_of::<next>(),
             ::vk::rt::body_of::<wait>(),
             ::vk::rt::body_of::<confirm>(),
@@ -157,12 +154,12 @@ impl control {
                                                                 };
                                                             }
                                                             {
-                                                                unsafe { frame.callee.rest().first() }.enter();
+                                                                unsafe { frame.callee.left().first() }.enter();
                                                             }
                                                         }
                                                         {
                                                             let n = &*unsafe { frame.n_2.get() };
-                                                            (match unsafe { frame.callee.rest().first() }
+                                                            (match unsafe { frame.callee.left().first() }
                                                                 .resume(io, (*n))
                                                             {
                                                                 ::vk::rt::Poll::Ready(value) => value,
@@ -251,12 +248,12 @@ impl control {
                                     } else {};
                                 }
                                 {
-                                    unsafe { frame.callee.rest().rest().first() }.enter();
+                                    unsafe { frame.callee.right().first() }.enter();
                                 }
                             }
                             {
                                 let total = unsafe { frame.total.get() };
-                                if (match unsafe { frame.callee.rest().rest().first() }
+                                if (match unsafe { frame.callee.right().first() }
                                     .resume(io, (*total))
                                 {
                                     ::vk::rt::Poll::Ready(value) => value,
@@ -269,12 +266,12 @@ impl control {
                                 };
                             }
                             {
-                                unsafe { frame.callee.rest().rest().first() }.enter();
+                                unsafe { frame.callee.right().first() }.enter();
                             }
                         }
                         {
                             let limit = &*unsafe { frame.limit.get() };
-                            if !(match unsafe { frame.callee.rest().rest().first() }
+                            if !(match unsafe { frame.callee.right().first() }
                                 .resume(io, (*limit))
                             {
                                 ::vk::rt::Poll::Ready(value) => value,
