@@ -23,7 +23,7 @@ http::routes! {
     GET "/page" => page,
     GET "/noise" => noise,
     GET "/versions" => version,
-    PUT "/versions" => version,
+    PUT | OPTIONS "/versions" => version,
     GET "/lines" => lines,
     GET "/lines-too-late" => lines_too_late,
     OPTIONS "/own" => own,
@@ -247,13 +247,22 @@ static ROOT: LazyLock<String> = LazyLock::new(|| {
     std::fs::write(files.join("a b.txt"), "0123456789").unwrap();
     std::fs::write(files.join("none.css"), "").unwrap();
     std::fs::write(files.join(".hidden"), "secret").unwrap();
+    std::fs::write(files.join("wednesday"), "0123456789").unwrap();
+    std::fs::write(files.join("future"), "").unwrap();
     std::fs::write(files.join("sub/index.html"), "<p>").unwrap();
     std::fs::write(files.join("large.bin"), large()).unwrap();
     symlink("../../secret", files.join("out")).unwrap();
     symlink("/etc/passwd", files.join("far")).unwrap();
     symlink("a b.txt", files.join("in")).unwrap();
-    let time = std::time::UNIX_EPOCH + Duration::from_secs(784_111_777);
-    for name in &["a b.txt", "none.css", "sub/index.html", "large.bin"] {
+    for (name, second) in [
+        ("a b.txt", 784_111_777),
+        ("none.css", 784_111_777),
+        ("sub/index.html", 784_111_777),
+        ("large.bin", 784_111_777),
+        ("wednesday", 1_577_836_800),
+        ("future", 10_000_000_000),
+    ] {
+        let time = std::time::UNIX_EPOCH + Duration::from_secs(second);
         std::fs::File::options().write(true).open(files.join(name)).unwrap().set_modified(time).unwrap();
     }
     root.to_str().unwrap().to_owned()
@@ -480,6 +489,8 @@ fn conditions_decide() {
         ("PUT", format!("If-Modified-Since: {THEN}"), "200"),
         ("GET", "If-Modified-Since: Sun, 06 Nov 1994 08:49:36 GMT".into(), "200"),
         ("GET", "If-Modified-Since: yesterday".into(), "200"),
+        ("GET", format!("If-Modified-Since: {THEN}\r\nIf-Modified-Since: {THEN}"), "200"),
+        ("OPTIONS", "If-Match: \"v6\"".into(), "200"),
         ("GET", format!("If-None-Match: \"v6\"\r\nIf-Modified-Since: {THEN}"), "200"),
         ("GET", format!("If-Unmodified-Since: {THEN}"), "200"),
         ("GET", "If-Unmodified-Since: Sun, 06 Nov 1994 08:49:36 GMT".into(), "412"),
@@ -563,6 +574,8 @@ fn files_are_served() {
         let fields = format!("Range: bytes=2-4\r\nIf-Range: {validator}");
         assert_eq!(brief(&get_with("/files/a%20b.txt", &fields)).0, status, "{validator}");
     }
+    let wednesday = "Range: bytes=2-4\r\nIf-Range: Wed, 01 Jan 2020 00:00:00 GMT";
+    assert_eq!(brief(&get_with("/files/wednesday", wednesday)), ("206", "234"));
     assert_eq!(brief(&get_with("/files/a%20b.txt", "Range: bytes=0-1,3-4")), ("200", "0123456789"));
     assert_eq!(brief(&get("/files/in")), ("200", "0123456789"));
     assert_eq!(brief(&get("/files/none.css")), ("200", ""));
