@@ -96,7 +96,7 @@ pub fn end(io: &mut Io, request: &Request) -> io::Result<()> {
 impl Request {
     /// Notes that the answer ends before the rest of the body is read. Where that is too much to be skipped,
     /// the client is told not to send it: with the connection's end.
-    fn leaves_rest(&self) {
+    pub(crate) fn leaves_rest(&self) {
         if !self.is_skippable() {
             self.closing.set(true);
             self.expects.set(false);

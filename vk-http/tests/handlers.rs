@@ -577,6 +577,15 @@ fn files_are_served() {
     let wednesday = "Range: bytes=2-4\r\nIf-Range: Wed, 01 Jan 2020 00:00:00 GMT";
     assert_eq!(brief(&get_with("/files/wednesday", wednesday)), ("206", "234"));
     assert_eq!(brief(&get_with("/files/a%20b.txt", "Range: bytes=0-1,3-4")), ("200", "0123456789"));
+    assert_eq!(brief(&get_with("/files/a%20b.txt", "Range: bytes=0-1\r\nRange: bytes=2-3")).0, "200");
+    let no_text = b"GET /files/in HTTP/1.1\r\nHost: a\r\nRange: bytes=0-1\r\nIf-Range: \xff\r\n\r\n";
+    assert!(answers::<serve>(no_text, &[]).starts_with("HTTP/1.1 200 "));
+    // No change is still to come.
+    assert!(!get("/files/future").contains(" 2286 "), "{}", get("/files/future"));
+    // Who waits before sending what nobody reads isn't told to send it.
+    let waiting = "Content-Length: 1000000\r\nExpect: 100-continue";
+    let answer = get_with("/files/a%20b.txt", waiting);
+    assert!(answer.starts_with("HTTP/1.1 200 OK|") && answer.contains("|Connection: close|"), "{answer}");
     assert_eq!(brief(&get("/files/in")), ("200", "0123456789"));
     assert_eq!(brief(&get("/files/none.css")), ("200", ""));
     assert_eq!(brief(&get("/files/sub/")), ("200", "<p>"));
