@@ -29,6 +29,7 @@ http::routes! {
     OPTIONS "/own" => own,
     POST "/impatient" => impatient,
     GET "/files/{*path}" => file,
+    GET "/emptied" => emptied,
     GET "/mistaken" => mistaken,
     GET "/host" => host,
     _ => fallback,
@@ -216,6 +217,11 @@ fn lines_too_late(io: &mut Io, request: &mut Request) -> io::Result<()> {
 }
 
 #[vk::coroutine]
+fn emptied(io: &mut Io, request: &Request) -> io::Result<()> {
+    http::respond_status(io, request, 205)
+}
+
+#[vk::coroutine]
 fn own(io: &mut Io, request: &Request) -> io::Result<()> {
     http::respond(io, request, 200, "", b"own options")
 }
@@ -385,6 +391,27 @@ fn methods_are_dismissed() {
     assert!(ask("OPTIONS", "*").contains("|Allow: GET, OPTIONS, PATCH, POST, PUT, HEAD|"));
     assert_eq!(brief(&ask("OPTIONS", "/own")), ("200", "own options"));
     assert_eq!(brief(&ask("HEAD", "/trailers")).0, "405");
+}
+
+#[test]
+fn a_205_has_no_content() {
+    let emptied = "HTTP/1.1 205 Reset Content|Content-Type: text/plain|Content-Length: 0";
+    assert_eq!(get("/emptied"), format!("{emptied}||"));
+    let old = ask("GET /emptied HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    assert_eq!(old, format!("{emptied}|Connection: keep-alive||"));
+}
+
+#[test]
+fn head_is_refused_without_content() {
+    for (request, status) in [
+        ("HEAD / HTTP/1.1\r\n\r\n".into(), "400"),
+        ("\r\nHEAD / HTTP/1.1\r\nHost: a\r\nExpect: more\r\n\r\n".into(), "417"),
+        (format!("HEAD /{} HTTP/1.1\r\n\r\n", "x".repeat(1000)), "414"),
+        (format!("HEAD / HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(21)), "431"),
+    ] {
+        let answer = answers::<serve>(request.as_bytes(), &[]).replace("\r\n", "|");
+        assert_eq!(brief(&answer), (status, ""), "{request}");
+    }
 }
 
 #[test]
