@@ -46,8 +46,8 @@ pub(crate) fn field_of(io: &mut Io, request: &Request, name: &str, value: &[&str
 #[vk::coroutine]
 pub(crate) fn say(io: &mut Io, request: &Request, name: &str, value: &[&str]) -> io::Result<()> {
     let length: usize = request.may_say(name, value)?;
-    if length > request.said.room.get() {
-        let room: usize = length.max(2 * request.said.room.get()).max(FIRST);
+    if length + WEAK.len() > request.said.room.get() {
+        let room: usize = (length + WEAK.len()).max(2 * request.said.room.get()).max(FIRST);
         let mut place: HeapBytes = io.alloc(room)?;
         request.said.rehouse(&mut place);
         io.free(&mut place)?;
@@ -55,6 +55,9 @@ pub(crate) fn say(io: &mut Io, request: &Request, name: &str, value: &[&str]) ->
     request.said.add(name, value);
     Ok(())
 }
+
+/// What makes an entity tag a weak one; there is always room for it.
+const WEAK: &[u8] = b"W/";
 
 /// Bytes of the first place for fields.
 const FIRST: usize = 256;
@@ -128,6 +131,21 @@ impl Said {
             end += piece.len();
         }
         self.length.set(end);
+        self.place.set(place);
+    }
+
+    /// Makes the entity tag among them a weak one, if it isn't.
+    pub(crate) fn weaken(&self) {
+        const STRONG: &[u8] = b"\r\nETag: \"";
+        let mut place = self.place.take();
+        let end = self.length.get();
+        let tag = place[..end].windows(STRONG.len()).position(|bytes| bytes.eq_ignore_ascii_case(STRONG));
+        if let Some(tag) = tag {
+            let begin = tag + STRONG.len() - 1;
+            place.copy_within(begin..end, begin + WEAK.len());
+            place[begin..begin + WEAK.len()].copy_from_slice(WEAK);
+            self.length.set(end + WEAK.len());
+        }
         self.place.set(place);
     }
 

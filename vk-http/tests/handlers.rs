@@ -165,6 +165,8 @@ const PAGE: &[u8] = &[b'x'; 5000];
 
 #[vk::coroutine]
 fn page(io: &mut Io, request: &Request) -> io::Result<()> {
+    http::field(io, request, "ETag", "\"p1\"")?;
+    http::field(io, request, "X-More", "said")?;
     http::respond_compressed(io, request, 200, "text/plain", PAGE)
 }
 
@@ -465,6 +467,7 @@ fn bodies_are_compressed_if_asked_for() {
     use std::io::Read;
     let plain = get("/page");
     assert!(plain.contains("|Vary: Accept-Encoding|") && !plain.contains("gzip"));
+    assert!(plain.contains("|ETag: \"p1\"|X-More: said|"), "{plain}");
     for (accept, gzip) in [
         ("gzip", true),
         ("deflate, GZIP;q=0.5", true),
@@ -474,6 +477,7 @@ fn bodies_are_compressed_if_asked_for() {
         ("gzip;q=0", false),
         ("gzip; q=0.000, *", false),
         ("identity", false),
+        ("*;q=0, gzip", true),
         ("", false),
     ] {
         let request = format!("GET /page HTTP/1.1\r\nHost: a\r\nAccept-Encoding: {accept}\r\n\r\n");
@@ -485,9 +489,14 @@ fn bodies_are_compressed_if_asked_for() {
     }
     let noise = answers::<serve>(b"GET /noise HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n", &[]);
     assert!(!noise.contains("gzip") && noise.contains("Content-Length: 1100\r\n"));
+    let needed = b"GET /noise HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip, identity;q=0\r\n\r\n";
+    assert!(answers::<serve>(needed, &[]).contains("\r\nContent-Encoding: gzip\r\n"));
     let answer =
         talk::answers::<serve>(b"GET /page HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n", &[]);
     let head = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();
+    let fields = String::from_utf8_lossy(&answer[..head]);
+    // A strong tag would say that the bytes are the same.
+    assert!(fields.contains("\r\nETag: W/\"p1\"\r\nX-More: said\r\n"), "{fields}");
     let mut decoded = Vec::new();
     flate2::read::GzDecoder::new(&answer[head + 4..]).read_to_end(&mut decoded).unwrap();
     assert_eq!(decoded, PAGE);
