@@ -10,7 +10,8 @@ use std::io;
 use vk_core::{HeapBytes, Io, Plain};
 
 /// Says a field of the answer to `request`: before [`begin`](crate::begin), or whatever else answers. One name may be
-/// said more than once. A refusal that the server answers itself, a 413 say, is sent without it.
+/// said more than once. `Upgrade`, which a 426 has to say, brings its `Connection: Upgrade` along. A refusal that the
+/// server answers itself, a 413 say, is sent without them.
 ///
 /// ```
 /// # use vk::prelude::*;
@@ -26,9 +27,13 @@ use vk_core::{HeapBytes, Io, Plain};
 /// `InvalidInput` if the answer has begun, `name` isn't a name or `value` not a value (it may not have control
 /// characters, line breaks first of all: RFC 9110, 5.5), all fields together have more than 8 KiB, or it is one of
 /// those that say how the answer is framed, which are the server's: `Connection`, `Content-Length`, `Content-Type`,
-/// `Date`, `Keep-Alive`, `Trailer`, `Transfer-Encoding`, `Upgrade`. `OutOfMemory` if the micro-heap is full.
+/// `Date`, `Keep-Alive`, `Trailer`, `Transfer-Encoding`. `OutOfMemory` if the micro-heap is full.
 #[vk::coroutine]
 pub fn field(io: &mut Io, request: &Request, name: &str, value: &str) -> io::Result<()> {
+    if name.eq_ignore_ascii_case("upgrade") {
+        say(io, request, "Connection", &["Upgrade"])?;
+        return say(io, request, name, &[value]);
+    }
     field_of(io, request, name, &[value])
 }
 

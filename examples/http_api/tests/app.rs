@@ -37,6 +37,7 @@ fn requests_are_answered() {
     );
     let statuses: Vec<&str> = refused.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).collect();
     assert_eq!(statuses, ["404", "405", "422", "426", "404"]);
+    assert!(refused.contains("|Connection: Upgrade|Upgrade: upper|"));
     assert!(answers("GET /hello.txt HTTP/1.1\r\nHost: a\r\n\r\n").ends_with("||hello"));
     let long = "q".repeat(8150);
     let answer = answers(&format!("GET /directory?{long} HTTP/1.1\r\nHost: a\r\n\r\n"));

@@ -4,7 +4,7 @@ use super::Socket;
 use crate::Request;
 use crate::answer::respond_status;
 use crate::protocol::upgrade;
-use crate::said::{field, say};
+use crate::said::field;
 use data_encoding::BASE64;
 use sha1::{Digest, Sha1};
 use std::io;
@@ -24,8 +24,7 @@ pub fn accept(io: &mut Io, request: &Request, socket: &mut Socket, protocols: &[
     let answer: Accept = match answer_to(request) {
         Ok(answer) => answer,
         Err(426) => {
-            say(io, request, "Connection", &["Upgrade"])?;
-            say(io, request, "Upgrade", &[PROTOCOL])?;
+            field(io, request, "Upgrade", PROTOCOL)?;
             field(io, request, "Sec-WebSocket-Version", VERSION)?;
             respond_status(io, request, 426)?;
             return Ok(false);
