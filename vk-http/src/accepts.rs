@@ -2,18 +2,21 @@
 
 use crate::Request;
 
-/// Whether the client asks for a content coding: names it, or `*`, with a weight above 0.
-pub(crate) fn encoding(request: &Request, coding: &str) -> bool {
+/// Whether the client takes a content coding: true if it names it, or `*`, with a weight above 0, false if with 0;
+/// None if it says nothing about it.
+pub(crate) fn encoding(request: &Request, coding: &str) -> Option<bool> {
     let fields = request.fields().filter(|(name, _)| name.eq_ignore_ascii_case("accept-encoding"));
     let values = fields.filter_map(|(_, value)| str::from_utf8(value).ok());
-    let mut any = false;
+    let mut any = None;
     for item in values.flat_map(|value| value.split(',')) {
         let (name, weight) = item.split_once(';').unwrap_or((item, ""));
         let name = name.trim_ascii();
         if name.eq_ignore_ascii_case(coding) || name.eq_ignore_ascii_case("x-gzip") && coding == "gzip" {
-            return has_weight(weight);
+            return Some(has_weight(weight));
         }
-        any |= name == "*" && has_weight(weight);
+        if name == "*" {
+            any = Some(has_weight(weight));
+        }
     }
     any
 }

@@ -51,7 +51,13 @@ pub fn begin(
     content_type: &str,
     length: Option<u64>,
 ) -> io::Result<()> {
+    // A 205 has no content, and says so (RFC 9110, 15.3.6).
+    let reset: bool = status == 205;
+    let length: Option<u64> = if reset { Some(0) } else { length };
     plan(io, request, status, content_type, length)?;
+    if reset {
+        request.sending.set(Sending::NoBody);
+    }
     let date: u64 = date::now();
     write!(io, "{}", ResponseHead::new(request, status, content_type, length, date))?;
     request.expects.set(false);
@@ -114,7 +120,7 @@ pub fn end(io: &mut Io, request: &Request) -> io::Result<()> {
 impl Request {
     /// Notes that the answer ends before the rest of the body is read. Where that is too much to be skipped,
     /// the client is told not to send it: with the connection's end.
-    fn leaves_rest(&self) {
+    pub(crate) fn leaves_rest(&self) {
         if !self.is_skippable() {
             self.closing.set(true);
             self.expects.set(false);

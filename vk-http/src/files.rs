@@ -13,6 +13,7 @@
 use crate::answer::{begin, end, respond_status, write};
 use crate::close::refuse;
 use crate::conditions::Asked;
+use crate::forms::decode;
 use crate::said::{field, field_of};
 use crate::text::Text;
 use crate::{Request, date};
@@ -59,6 +60,7 @@ pub fn file(io: &mut Io, request: &Request, root: &str, path: &str) -> io::Resul
         field(io, request, "Allow", "GET, HEAD")?;
         return respond_status(io, request, 405);
     }
+    request.leaves_rest();
     let facts: Facts = match look(root, path) {
         Found::File(_, facts) => facts,
         Found::Directory => return redirect(io, request),
@@ -104,13 +106,20 @@ fn say(io: &mut Io, request: &Request, facts: &Facts, tag: &str) -> io::Result<(
 /// Sends a directory's client to the path with a slash.
 #[vk::coroutine]
 fn redirect(io: &mut Io, request: &Request) -> io::Result<()> {
-    match request.query() {
-        None => field_of(io, request, "Location", &[request.path(), "/"])?,
-        Some(_) => {
-            field_of(io, request, "Location", &[request.path(), "/?", request.query().unwrap_or("")])?;
-        }
+    match say_location(io, request) {
+        Ok(()) => respond_status(io, request, 301),
+        // The query is longer than the fields of an answer may be.
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => respond_status(io, request, 414),
+        Err(error) => Err(error),
     }
-    respond_status(io, request, 301)
+}
+
+#[vk::coroutine]
+fn say_location(io: &mut Io, request: &Request) -> io::Result<()> {
+    match request.query() {
+        None => field_of(io, request, "Location", &[request.path(), "/"]),
+        Some(_) => field_of(io, request, "Location", &[request.path(), "/?", request.query().unwrap_or("")]),
+    }
 }
 
 /// Answers with the bytes of a file from `from` to before `to`.
@@ -155,8 +164,9 @@ struct Facts {
 }
 
 impl Facts {
+    /// The second of the last change, but none that is still to come (RFC 9110, 8.8.2.1).
     fn second(&self) -> u64 {
-        self.modified / 1_000_000_000
+        (self.modified / 1_000_000_000).min(date::now())
     }
 
     /// The entity tag: the same on each machine that has the file with its time.
@@ -238,10 +248,10 @@ fn read(root: &str, path: &str, facts: &Facts, at: u64, to: &mut [u8]) -> io::Re
     }
 }
 
-/// The content type that a path's name suggests; "" if none.
+/// The content type that a path's name suggests, however it is encoded; "" if none.
 fn kind(path: &str) -> Text<96> {
-    let path = if path.is_empty() || path.ends_with('/') { "index.html" } else { path };
-    let kind = mime_guess::from_path(path).first_raw().unwrap_or("");
+    let path = if path.is_empty() || path.ends_with('/') { "index.html".into() } else { decode(path) };
+    let kind = mime_guess::from_path(&*path).first_raw().unwrap_or("");
     let charset = if kind.starts_with("text/") { "; charset=utf-8" } else { "" };
     text(format_args!("{kind}{charset}"))
 }
@@ -286,6 +296,7 @@ mod tests {
         assert_eq!(kind("/a.html").as_str(), "text/html; charset=utf-8");
         assert_eq!(kind("/a/").as_str(), "text/html; charset=utf-8");
         assert_eq!(kind("/a.png").as_str(), "image/png");
+        assert_eq!(kind("/a%2ep%6eg").as_str(), "image/png");
         assert_eq!(kind("/a").as_str(), "");
     }
 }

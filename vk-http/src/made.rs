@@ -87,7 +87,8 @@ pub fn print(io: &mut Io, request: &Request, text: &fmt::Arguments<'_>) -> io::R
 }
 
 /// [Answers](respond) with a whole body, which is compressed with gzip if the client asks for it and it becomes
-/// smaller. `Vary: Accept-Encoding` is said in any case (RFC 9110, 12.5.3 and 12.5.5).
+/// smaller, or if it takes nothing else. `Vary: Accept-Encoding` is said in any case (RFC 9110, 12.5.3 and 12.5.5). An
+/// `ETag` that was said becomes weak where the body is compressed: a strong one is of other bytes (8.8.3.3).
 ///
 /// Nothing else runs on this worker meanwhile: for what is large or asked for often, keep it compressed.
 ///
@@ -102,13 +103,16 @@ pub fn respond_compressed(
     body: &[u8],
 ) -> io::Result<()> {
     field(io, request, "Vary", "Accept-Encoding")?;
-    let asked: bool = body.len() >= WORTHWHILE && accepts::encoding(request, "gzip");
+    let needed: bool = accepts::encoding(request, "identity") == Some(false);
+    let asked: bool =
+        (needed || body.len() >= WORTHWHILE) && accepts::encoding(request, "gzip") == Some(true);
     if !asked {
         return respond(io, request, status, content_type, body);
     }
     fill(|scratch| gzip(body, scratch))?;
     let mut smaller: HeapBytes = keep(io)?;
-    if smaller.len() < body.len() {
+    if needed || smaller.len() < body.len() {
+        request.said.weaken();
         field(io, request, "Content-Encoding", "gzip")?;
         respond(io, request, status, content_type, &smaller)?;
     } else {

@@ -16,6 +16,7 @@ use vk_core::{Io, Line};
 /// #[vk::coroutine]
 /// fn lines(io: &mut Io, request: &Request) -> io::Result<()> {
 ///     if !request.offers("lines") {
+///         http::field(io, request, "Upgrade", "lines")?;
 ///         return http::respond_status(io, request, 426);
 ///     }
 ///     http::upgrade(io, request, "lines")?;
@@ -28,8 +29,8 @@ use vk_core::{Io, Line};
 /// ```
 ///
 /// # Errors
-/// `InvalidInput` if the client doesn't [offer](Request::offers) it, its body isn't read, or an answer has begun; those
-/// of [`Io::write_all`].
+/// `InvalidInput` if the client doesn't [offer](Request::offers) it, or an answer has begun; those of
+/// [`Io::write_all`].
 #[vk::coroutine]
 pub fn upgrade(io: &mut Io, request: &Request, protocol: &str) -> io::Result<()> {
     request.may_upgrade(protocol)?;
@@ -45,11 +46,14 @@ pub fn upgrade(io: &mut Io, request: &Request, protocol: &str) -> io::Result<()>
 
 impl Request {
     /// Whether the client offers to go on with `protocol`: names it in `Upgrade`, upper case or lower, and says
-    /// `Connection: upgrade`.
+    /// `Connection: upgrade`. While the request's body isn't read, it offers none: the body would be taken for the
+    /// protocol's first bytes.
     pub fn offers(&self, protocol: &str) -> bool {
         let fields = self.fields().filter(|(name, _)| name.eq_ignore_ascii_case("upgrade"));
         let mut offered = fields.flat_map(|(_, value)| value.split(|byte| *byte == b','));
-        self.head.upgrades && offered.any(|name| name.trim_ascii().eq_ignore_ascii_case(protocol.as_bytes()))
+        self.head.upgrades
+            && self.is_read()
+            && offered.any(|name| name.trim_ascii().eq_ignore_ascii_case(protocol.as_bytes()))
     }
 
     fn may_upgrade(&self, protocol: &str) -> io::Result<()> {
@@ -59,7 +63,6 @@ impl Request {
                 mistake("a request has one response, and this one has it already")
             }
             () if !self.offers(protocol) => mistake("the client does not offer this protocol"),
-            () if !self.is_read() => mistake("the body of the request is read before the protocol changes"),
             () => Ok(()),
         }
     }

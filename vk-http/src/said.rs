@@ -10,7 +10,8 @@ use std::io;
 use vk_core::{HeapBytes, Io, Plain};
 
 /// Says a field of the answer to `request`: before [`begin`](crate::begin), or whatever else answers. One name may be
-/// said more than once. A refusal that the server answers itself, a 413 say, is sent without it.
+/// said more than once. `Upgrade`, which a 426 has to say, brings its `Connection: Upgrade` along. A refusal that the
+/// server answers itself, a 413 say, is sent without them.
 ///
 /// ```
 /// # use vk::prelude::*;
@@ -26,9 +27,13 @@ use vk_core::{HeapBytes, Io, Plain};
 /// `InvalidInput` if the answer has begun, `name` isn't a name or `value` not a value (it may not have control
 /// characters, line breaks first of all: RFC 9110, 5.5), all fields together have more than 8 KiB, or it is one of
 /// those that say how the answer is framed, which are the server's: `Connection`, `Content-Length`, `Content-Type`,
-/// `Date`, `Keep-Alive`, `Trailer`, `Transfer-Encoding`, `Upgrade`. `OutOfMemory` if the micro-heap is full.
+/// `Date`, `Keep-Alive`, `Trailer`, `Transfer-Encoding`. `OutOfMemory` if the micro-heap is full.
 #[vk::coroutine]
 pub fn field(io: &mut Io, request: &Request, name: &str, value: &str) -> io::Result<()> {
+    if name.eq_ignore_ascii_case("upgrade") {
+        say(io, request, "Connection", &["Upgrade"])?;
+        return say(io, request, name, &[value]);
+    }
     field_of(io, request, name, &[value])
 }
 
@@ -46,8 +51,8 @@ pub(crate) fn field_of(io: &mut Io, request: &Request, name: &str, value: &[&str
 #[vk::coroutine]
 pub(crate) fn say(io: &mut Io, request: &Request, name: &str, value: &[&str]) -> io::Result<()> {
     let length: usize = request.may_say(name, value)?;
-    if length > request.said.room.get() {
-        let room: usize = length.max(2 * request.said.room.get()).max(FIRST);
+    if length + WEAK.len() > request.said.room.get() {
+        let room: usize = (length + WEAK.len()).max(2 * request.said.room.get()).max(FIRST);
         let mut place: HeapBytes = io.alloc(room)?;
         request.said.rehouse(&mut place);
         io.free(&mut place)?;
@@ -55,6 +60,9 @@ pub(crate) fn say(io: &mut Io, request: &Request, name: &str, value: &[&str]) ->
     request.said.add(name, value);
     Ok(())
 }
+
+/// What makes an entity tag a weak one; there is always room for it.
+const WEAK: &[u8] = b"W/";
 
 /// Bytes of the first place for fields.
 const FIRST: usize = 256;
@@ -128,6 +136,21 @@ impl Said {
             end += piece.len();
         }
         self.length.set(end);
+        self.place.set(place);
+    }
+
+    /// Makes the entity tag among them a weak one, if it isn't.
+    pub(crate) fn weaken(&self) {
+        const STRONG: &[u8] = b"\r\nETag: \"";
+        let mut place = self.place.take();
+        let end = self.length.get();
+        let tag = place[..end].windows(STRONG.len()).position(|bytes| bytes.eq_ignore_ascii_case(STRONG));
+        if let Some(tag) = tag {
+            let begin = tag + STRONG.len() - 1;
+            place.copy_within(begin..end, begin + WEAK.len());
+            place[begin..begin + WEAK.len()].copy_from_slice(WEAK);
+            self.length.set(end + WEAK.len());
+        }
         self.place.set(place);
     }
 

@@ -22,12 +22,13 @@ http::routes! {
     GET "/page" => page,
     GET "/noise" => noise,
     GET "/versions" => version,
-    PUT "/versions" => version,
+    PUT | OPTIONS "/versions" => version,
     GET "/lines" => lines,
     GET "/lines-too-late" => lines_too_late,
     OPTIONS "/own" => own,
     POST "/impatient" => impatient,
     GET "/files/{*path}" => file,
+    GET "/emptied" => emptied,
     GET "/mistaken" => mistaken,
     GET "/host" => host,
     _ => fallback,
@@ -163,6 +164,8 @@ const PAGE: &[u8] = &[b'x'; 5000];
 
 #[vk::coroutine]
 fn page(io: &mut Io, request: &Request) -> io::Result<()> {
+    http::field(io, request, "ETag", "\"p1\"")?;
+    http::field(io, request, "X-More", "said")?;
     http::respond_compressed(io, request, 200, "text/plain", PAGE)
 }
 
@@ -196,6 +199,7 @@ fn version(io: &mut Io, request: &mut Request) -> io::Result<()> {
 #[vk::coroutine]
 fn lines(io: &mut Io, request: &mut Request) -> io::Result<()> {
     if !request.offers("lines") {
+        http::field(io, request, "Upgrade", "lines")?;
         return http::respond_status(io, request, 426);
     }
     http::field(io, request, "X-Said", "with it")?;
@@ -212,6 +216,11 @@ fn lines(io: &mut Io, request: &mut Request) -> io::Result<()> {
 fn lines_too_late(io: &mut Io, request: &mut Request) -> io::Result<()> {
     http::respond(io, request, 200, "", b"no")?;
     http::upgrade(io, request, "lines")
+}
+
+#[vk::coroutine]
+fn emptied(io: &mut Io, request: &Request) -> io::Result<()> {
+    http::respond_status(io, request, 205)
 }
 
 #[vk::coroutine]
@@ -246,13 +255,22 @@ static ROOT: LazyLock<String> = LazyLock::new(|| {
     std::fs::write(files.join("a b.txt"), "0123456789").unwrap();
     std::fs::write(files.join("none.css"), "").unwrap();
     std::fs::write(files.join(".hidden"), "secret").unwrap();
+    std::fs::write(files.join("wednesday"), "0123456789").unwrap();
+    std::fs::write(files.join("future"), "").unwrap();
     std::fs::write(files.join("sub/index.html"), "<p>").unwrap();
     std::fs::write(files.join("large.bin"), large()).unwrap();
     symlink("../../secret", files.join("out")).unwrap();
     symlink("/etc/passwd", files.join("far")).unwrap();
     symlink("a b.txt", files.join("in")).unwrap();
-    let time = std::time::UNIX_EPOCH + Duration::from_secs(784_111_777);
-    for name in &["a b.txt", "none.css", "sub/index.html", "large.bin"] {
+    for (name, second) in [
+        ("a b.txt", 784_111_777),
+        ("none.css", 784_111_777),
+        ("sub/index.html", 784_111_777),
+        ("large.bin", 784_111_777),
+        ("wednesday", 1_577_836_800),
+        ("future", 10_000_000_000),
+    ] {
+        let time = std::time::UNIX_EPOCH + Duration::from_secs(second);
         std::fs::File::options().write(true).open(files.join(name)).unwrap().set_modified(time).unwrap();
     }
     root.to_str().unwrap().to_owned()
@@ -267,8 +285,17 @@ fn file(io: &mut Io, request: &Request) -> io::Result<()> {
     http::file(io, request, &ROOT, request.path())
 }
 
-const NO_NAMES: [&str; 9] =
-    ["a b", "", "X\r\nY", "Content-Length", "transfer-encoding", "CONNECTION", "Upgrade", "Date", "n\u{e4}"];
+const NO_NAMES: [&str; 9] = [
+    "a b",
+    "",
+    "X\r\nY",
+    "Content-Length",
+    "transfer-encoding",
+    "CONNECTION",
+    "Keep-Alive",
+    "Date",
+    "n\u{e4}",
+];
 const NO_VALUES: [&str; 5] = ["a\r\nb", "a\nb", "a\0b", "\x7f", "\r"];
 
 /// Says fields that aren't any, and tells how many were refused.
@@ -378,6 +405,27 @@ fn methods_are_dismissed() {
 }
 
 #[test]
+fn a_205_has_no_content() {
+    let emptied = "HTTP/1.1 205 Reset Content|Content-Type: text/plain|Content-Length: 0";
+    assert_eq!(get("/emptied"), format!("{emptied}||"));
+    let old = ask("GET /emptied HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    assert_eq!(old, format!("{emptied}|Connection: keep-alive||"));
+}
+
+#[test]
+fn head_is_refused_without_content() {
+    for (request, status) in [
+        ("HEAD / HTTP/1.1\r\n\r\n".into(), "400"),
+        ("\r\nHEAD / HTTP/1.1\r\nHost: a\r\nExpect: more\r\n\r\n".into(), "417"),
+        (format!("HEAD /{} HTTP/1.1\r\n\r\n", "x".repeat(1000)), "414"),
+        (format!("HEAD / HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(21)), "431"),
+    ] {
+        let answer = answers::<serve>(request.as_bytes(), &[]).replace("\r\n", "|");
+        assert_eq!(brief(&answer), (status, ""), "{request}");
+    }
+}
+
+#[test]
 fn answers_are_made_of_values() {
     let squares = get("/squares");
     assert!(squares.ends_with(",248004,249001]") && squares.contains("||[0,1,4,9,"));
@@ -428,6 +476,7 @@ fn bodies_are_compressed_if_asked_for() {
     use std::io::Read;
     let plain = get("/page");
     assert!(plain.contains("|Vary: Accept-Encoding|") && !plain.contains("gzip"));
+    assert!(plain.contains("|ETag: \"p1\"|X-More: said|"), "{plain}");
     for (accept, gzip) in [
         ("gzip", true),
         ("deflate, GZIP;q=0.5", true),
@@ -437,6 +486,7 @@ fn bodies_are_compressed_if_asked_for() {
         ("gzip;q=0", false),
         ("gzip; q=0.000, *", false),
         ("identity", false),
+        ("*;q=0, gzip", true),
         ("", false),
     ] {
         let request = format!("GET /page HTTP/1.1\r\nHost: a\r\nAccept-Encoding: {accept}\r\n\r\n");
@@ -448,9 +498,14 @@ fn bodies_are_compressed_if_asked_for() {
     }
     let noise = answers::<serve>(b"GET /noise HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n", &[]);
     assert!(!noise.contains("gzip") && noise.contains("Content-Length: 1100\r\n"));
+    let needed = b"GET /noise HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip, identity;q=0\r\n\r\n";
+    assert!(answers::<serve>(needed, &[]).contains("\r\nContent-Encoding: gzip\r\n"));
     let answer =
         talk::answers::<serve>(b"GET /page HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n", &[]);
     let head = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();
+    let fields = String::from_utf8_lossy(&answer[..head]);
+    // A strong tag would say that the bytes are the same.
+    assert!(fields.contains("\r\nETag: W/\"p1\"\r\nX-More: said\r\n"), "{fields}");
     let mut decoded = Vec::new();
     flate2::read::GzDecoder::new(&answer[head + 4..]).read_to_end(&mut decoded).unwrap();
     assert_eq!(decoded, PAGE);
@@ -479,6 +534,8 @@ fn conditions_decide() {
         ("PUT", format!("If-Modified-Since: {THEN}"), "200"),
         ("GET", "If-Modified-Since: Sun, 06 Nov 1994 08:49:36 GMT".into(), "200"),
         ("GET", "If-Modified-Since: yesterday".into(), "200"),
+        ("GET", format!("If-Modified-Since: {THEN}\r\nIf-Modified-Since: {THEN}"), "200"),
+        ("OPTIONS", "If-Match: \"v6\"".into(), "200"),
         ("GET", format!("If-None-Match: \"v6\"\r\nIf-Modified-Since: {THEN}"), "200"),
         ("GET", format!("If-Unmodified-Since: {THEN}"), "200"),
         ("GET", "If-Unmodified-Since: Sun, 06 Nov 1994 08:49:36 GMT".into(), "412"),
@@ -496,12 +553,14 @@ fn protocols_change() {
         answer,
         "HTTP/1.1 101 Switching Protocols|X-Said: with it|Connection: Upgrade|Upgrade: lines||> first\n> second\n> third"
     );
-    assert_eq!(brief(&get("/lines")).0, "426");
+    assert!(get("/lines").starts_with("HTTP/1.1 426 Upgrade Required|Connection: Upgrade|Upgrade: lines|"));
     assert_eq!(brief(&get_with("/lines", "Upgrade: lines")).0, "426");
     assert_eq!(brief(&get_with("/lines-too-late", offer)), ("200", "no"));
-    // The body would be taken for the protocol's first bytes: a mistake of the handler.
-    let unread = format!("GET /lines HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n{offer}\r\n\r\nabc");
-    assert_eq!(answers::<serve>(unread.as_bytes(), &[]), "");
+    // The body would be taken for the protocol's first bytes.
+    assert_eq!(
+        brief(&ask(&format!("GET /lines HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n{offer}\r\n\r\nabc"))).0,
+        "426"
+    );
 }
 
 #[test]
@@ -562,7 +621,18 @@ fn files_are_served() {
         let fields = format!("Range: bytes=2-4\r\nIf-Range: {validator}");
         assert_eq!(brief(&get_with("/files/a%20b.txt", &fields)).0, status, "{validator}");
     }
+    let wednesday = "Range: bytes=2-4\r\nIf-Range: Wed, 01 Jan 2020 00:00:00 GMT";
+    assert_eq!(brief(&get_with("/files/wednesday", wednesday)), ("206", "234"));
     assert_eq!(brief(&get_with("/files/a%20b.txt", "Range: bytes=0-1,3-4")), ("200", "0123456789"));
+    assert_eq!(brief(&get_with("/files/a%20b.txt", "Range: bytes=0-1\r\nRange: bytes=2-3")).0, "200");
+    let no_text = b"GET /files/in HTTP/1.1\r\nHost: a\r\nRange: bytes=0-1\r\nIf-Range: \xff\r\n\r\n";
+    assert!(answers::<serve>(no_text, &[]).starts_with("HTTP/1.1 200 "));
+    // No change is still to come.
+    assert!(!get("/files/future").contains(" 2286 "), "{}", get("/files/future"));
+    // Who waits before sending what nobody reads isn't told to send it.
+    let waiting = "Content-Length: 1000000\r\nExpect: 100-continue";
+    let answer = get_with("/files/a%20b.txt", waiting);
+    assert!(answer.starts_with("HTTP/1.1 200 OK|") && answer.contains("|Connection: close|"), "{answer}");
     assert_eq!(brief(&get("/files/in")), ("200", "0123456789"));
     assert_eq!(brief(&get("/files/none.css")), ("200", ""));
     assert_eq!(brief(&get("/files/sub/")), ("200", "<p>"));

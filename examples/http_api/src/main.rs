@@ -82,6 +82,7 @@ fn add(form: &[u8]) -> Option<i64> {
 #[vk::coroutine]
 fn upper(io: &mut Io, request: &Request) -> io::Result<()> {
     if !request.offers("upper") {
+        http::field(io, request, "Upgrade", "upper")?;
         return http::respond_status(io, request, 426);
     }
     http::upgrade(io, request, "upper")?;

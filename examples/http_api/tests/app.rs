@@ -7,7 +7,7 @@ use vk_try::App;
 /// What is answered to `requests`, without dates, on one line.
 fn answers(requests: &str) -> String {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    std::fs::create_dir_all(directory.join("public")).unwrap();
+    std::fs::create_dir_all(directory.join("public/directory")).unwrap();
     std::fs::write(directory.join("public/hello.txt"), "hello").unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_http_api"));
     command.arg("--stdio").current_dir(directory).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -37,7 +37,11 @@ fn requests_are_answered() {
     );
     let statuses: Vec<&str> = refused.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).collect();
     assert_eq!(statuses, ["404", "405", "422", "426", "404"]);
+    assert!(refused.contains("|Connection: Upgrade|Upgrade: upper|"));
     assert!(answers("GET /hello.txt HTTP/1.1\r\nHost: a\r\n\r\n").ends_with("||hello"));
+    let long = "q".repeat(8150);
+    let answer = answers(&format!("GET /directory?{long} HTTP/1.1\r\nHost: a\r\n\r\n"));
+    assert!(answer.starts_with("HTTP/1.1 414 "), "{answer}");
 }
 
 #[test]

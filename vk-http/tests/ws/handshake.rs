@@ -28,7 +28,8 @@ fn requests_are_checked() {
         (KEY, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ\r\n", 400),
         (KEY, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZTE=\r\n", 400),
         (KEY, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZTEx\r\n", 400),
-        (KEY, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZR==\r\n", 400),
+        (KEY, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25j*Q==\r\n", 400),
+        (KEY, "Sec-WebSocket-Key: AQIDBAUGBwgJCgsMDQ4PEC==\r\n", 101),
         (KEY, "Sec-WebSocket-Key: \r\n", 400),
         (
             KEY,
