@@ -51,13 +51,7 @@ pub fn begin(
     content_type: &str,
     length: Option<u64>,
 ) -> io::Result<()> {
-    // A 205 has no content, and says so (RFC 9110, 15.3.6).
-    let reset: bool = status == 205;
-    let length: Option<u64> = if reset { Some(0) } else { length };
     plan(io, request, status, content_type, length)?;
-    if reset {
-        request.sending.set(Sending::NoBody);
-    }
     let date: u64 = date::now();
     write!(io, "{}", ResponseHead::new(request, status, content_type, length, date))?;
     request.expects.set(false);

@@ -8,6 +8,9 @@ use std::fmt;
 use std::io;
 use vk_core::{Line, Plain};
 
+/// The status of an answer that has no content, and says so (RFC 9110, 15.3.6).
+const RESET: u16 = 205;
+
 /// How far a response is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Plain)]
 pub(crate) enum Sending {
@@ -45,7 +48,7 @@ impl Request {
         }
         self.status.set(status);
         self.sending.set(match length {
-            _ if self.head.is_head || is_bodiless(status) => Sending::NoBody,
+            _ if self.head.is_head || is_bodiless(status) || status == RESET => Sending::NoBody,
             Some(length) => Sending::Length(length),
             None if self.head.minor > 0 => Sending::Chunked,
             None => Sending::UntilClose,
@@ -109,6 +112,7 @@ impl fmt::Display for ResponseHead<'_> {
         }
         match self.length {
             _ if is_bodiless(self.status) => {}
+            _ if self.status == RESET => text.push("\r\nContent-Length: 0")?,
             Some(length) => {
                 text.push("\r\nContent-Length: ")?;
                 text.push_number(length)?;
