@@ -138,10 +138,15 @@ fn path(method: &[u8], target: &[u8]) -> Result<(usize, usize), Refused> {
         [b'/', ..] => 0,
         b"*" if method == b"OPTIONS" => 0,
         _ => {
-            let scheme = [&b"http://"[..], b"https://"].into_iter().find(|scheme| {
+            let has = |scheme: &[u8]| {
                 target.get(..scheme.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(scheme))
-            });
-            let begin = scheme.ok_or(Refused(400))?.len();
+            };
+            let begin = match () {
+                () if has(b"http://") => "http://".len(),
+                // What is to be had over a secured connection only is not told over this one (RFC 9110, 7.4).
+                () if has(b"https://") => return Err(Refused(421)),
+                () => return Err(Refused(400)),
+            };
             let authority = target[begin..].iter().position(|byte| matches!(byte, b'/' | b'?'));
             let end = authority.map_or(target.len(), |length| begin + length);
             if !host::is_authority(&target[begin..end]) {
@@ -323,7 +328,7 @@ mod tests {
             ("http://a", ""),
             ("http://a?q", ""),
             ("HTTP://A:8/b?q", "/b"),
-            ("https://[::1]/", "/"),
+            ("http://[::1]/", "/"),
             ("/{\"|`", "/{\"|`"),
         ] {
             assert_eq!(line(&format!("GET {target} HTTP/1.1")).unwrap().0, path, "{target}");
@@ -338,6 +343,7 @@ mod tests {
             ("GET http:///a HTTP/1.1", 400),
             ("GET http://u@a/ HTTP/1.1", 400),
             ("GET ftp://a/ HTTP/1.1", 400),
+            ("GET https://a/ HTTP/1.1", 421),
             ("GET  / HTTP/1.1", 400),
             ("GET / /  HTTP/1.1", 400),
             (" / HTTP/1.1", 400),

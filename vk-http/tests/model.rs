@@ -148,14 +148,10 @@ fn is_token(text: &[u8]) -> bool {
 fn is_target(method: &[u8], target: &[u8]) -> bool {
     let visible = target.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'#');
     let text = str::from_utf8(target).unwrap_or_default().to_owned();
-    let scheme = ["http://", "https://"].into_iter().find(|scheme| text.to_lowercase().starts_with(scheme));
-    let form = match scheme {
+    let form = match text.to_lowercase().strip_prefix("http://") {
         _ if text.starts_with('/') => true,
         _ if text == "*" => method == b"OPTIONS",
-        Some(scheme) => {
-            let authority = text[scheme.len()..].split(['/', '?']).next().unwrap();
-            is_authority(authority.as_bytes())
-        }
+        Some(rest) => is_authority(rest.split(['/', '?']).next().unwrap().as_bytes()),
         None => false,
     };
     visible && form
