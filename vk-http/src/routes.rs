@@ -171,16 +171,20 @@ pub fn not_found(io: &mut Io, request: &mut Request) -> io::Result<()> {
 ///
 /// ```
 /// use vk::prelude::*;
-/// use vk_http::{self as http, Request};
+/// use vk_http::{self as http, Limits, Request};
 ///
 /// http::routes! {
 ///     /// Answers a request.
 ///     api:
 ///     GET "/user/{id}" => user,
 ///     PUT | PATCH "/user/{id}" => update,
+///     PUT "/upload" within PATIENT => upload,
 ///     GET "/static/{*path}" => file,
 ///     _ => http::not_found,
 /// }
+///
+/// /// For those who send much.
+/// const PATIENT: Limits = Limits { body_secs: 300, ..Limits::DEFAULT };
 ///
 /// /// Answers each request of a connection.
 /// #[vk::coroutine]
@@ -193,6 +197,7 @@ pub fn not_found(io: &mut Io, request: &mut Request) -> io::Result<()> {
 /// }
 /// # #[vk::coroutine] fn user(io: &mut Io, request: &Request) -> io::Result<()> { http::respond_status(io, request, 200) }
 /// # #[vk::coroutine] fn update(io: &mut Io, request: &mut Request) -> io::Result<()> { http::respond_status(io, request, 200) }
+/// # #[vk::coroutine] fn upload(io: &mut Io, request: &mut Request) -> io::Result<()> { http::respond_status(io, request, 200) }
 /// # #[vk::coroutine] fn file(io: &mut Io, request: &Request) -> io::Result<()> { http::respond_status(io, request, 200) }
 /// ```
 ///
@@ -203,6 +208,9 @@ pub fn not_found(io: &mut Io, request: &mut Request) -> io::Result<()> {
 /// Patterns are [`matchit`](https://docs.rs/matchit)'s: `{id}` is one segment, `{*path}` the rest; of two that fit, the
 /// one with more literal text wins. Paths are compared as they were sent, not decoded. A pattern has at most four
 /// parameters: see [`Request::param`].
+///
+/// `within` gives a route [limits](crate::Limits) of its own: they are set in [`Request::limits`] before the handler runs,
+/// instead of those that the request was read within.
 ///
 /// `HEAD` goes where `GET` does. A method that the path doesn't have is answered with 405 and `Allow`, one that nobody
 /// knows with 501, `OPTIONS` with 204 and `Allow`. Where no pattern fits, the handler of `_` answers, else 404.
@@ -217,17 +225,17 @@ pub fn not_found(io: &mut Io, request: &mut Request) -> io::Result<()> {
 macro_rules! routes {
     (
         $(#[$meta:meta])* $vis:vis $name:ident:
-        $($($method:ident)|+ $pattern:literal => $($handler:ident)::+),+ $(,)?
+        $($($method:ident)|+ $pattern:literal $(within $limits:expr)? => $($handler:ident)::+),+ $(,)?
     ) => {
         $crate::routes! {
             $(#[$meta])* $vis $name:
-            $($($method)|+ $pattern => $($handler)::+,)+
+            $($($method)|+ $pattern $(within $limits)? => $($handler)::+,)+
             _ => $crate::not_found
         }
     };
     (
         $(#[$meta:meta])* $vis:vis $name:ident:
-        $($($method:ident)|+ $pattern:literal => $($handler:ident)::+,)+
+        $($($method:ident)|+ $pattern:literal $(within $limits:expr)? => $($handler:ident)::+,)+
         _ => $fallback:path $(,)?
     ) => {
         $(#[$meta])*
@@ -237,7 +245,10 @@ macro_rules! routes {
             match route {
                 $($crate::Route::Row(row) if row == const {
                     $crate::Routes::row($name::TABLE, [$(stringify!($method)),+][0], $pattern)
-                } => $($handler)::+(io, request),)+
+                } => {
+                    $(request.limits = $limits;)?
+                    $($handler)::+(io, request)
+                })+
                 $crate::Route::Dismissed => $crate::dismiss(io, request, $name::ROUTES),
                 _ => $fallback(io, request),
             }

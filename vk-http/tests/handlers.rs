@@ -28,13 +28,19 @@ http::routes! {
     GET "/lines-too-late" => lines_too_late,
     OPTIONS "/own" => own,
     POST "/impatient" => impatient,
+    POST "/whole" => whole,
+    POST "/whole/small" within SMALL => whole,
+    POST "/whole/large" within Limits { body: u64::MAX, ..LIMITS } => whole,
+    POST "/streamed/small" within SMALL => streamed,
+    POST "/unread/small" within SMALL => unread,
     GET "/files/{*path}" => file,
     GET "/mistaken" => mistaken,
     GET "/host" => host,
     _ => fallback,
 }
 
-const LIMITS: Limits = Limits { fields: 20, line: 1000, ..Limits::DEFAULT };
+const LIMITS: Limits = Limits { fields: 20, line: 1000, body: 2000, ..Limits::DEFAULT };
+const SMALL: Limits = Limits { body: 10, ..LIMITS };
 
 #[vk::coroutine]
 fn serve(io: &mut Io) -> io::Result<()> {
@@ -233,6 +239,25 @@ fn impatient(io: &mut Io, request: &mut Request) -> io::Result<()> {
     http::field(io, request, "X-Early", "said")?;
     http::read_whole_body(io, request, 1000)?;
     http::respond(io, request, 200, "", &request.body)
+}
+
+#[vk::coroutine]
+fn whole(io: &mut Io, request: &mut Request) -> io::Result<()> {
+    http::read_whole_body(io, request, Limits::WHOLE_BODY)?;
+    http::respond(io, request, 200, "", &request.body)
+}
+
+#[vk::coroutine]
+fn streamed(io: &mut Io, request: &mut Request) -> io::Result<()> {
+    let length: Option<u64> = request.body_length();
+    http::begin(io, request, 200, "", length)?;
+    http::forward_body(io, request)?;
+    http::end(io, request)
+}
+
+#[vk::coroutine]
+fn unread(io: &mut Io, request: &Request) -> io::Result<()> {
+    http::respond(io, request, 200, "", b"unread")
 }
 
 /// The directory with files that the tests made.
@@ -525,6 +550,56 @@ fn limits_are_the_applications() {
         .0,
         "431"
     );
+}
+
+#[test]
+fn bodies_have_a_limit() {
+    let post = |path: &str, fields: &str, body: &str| {
+        ask(&format!(
+            "POST {path} HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n{body}\
+             OPTIONS /own HTTP/1.1\r\nHost: a\r\n\r\n"
+        ))
+    };
+    let sized = |path: &str, size: usize| {
+        post(path, &format!("Content-Length: {size}"), &"x".repeat(size)).replace("HTTP/1.1 ", "~")
+    };
+    let next = "~200 OK|Content-Length: 11||own options";
+    let refused = |answer: &str| {
+        answer.starts_with("~413 Content Too Large|")
+            && answer.ends_with("|Connection: close||Content Too Large\n")
+    };
+    for path in ["/whole/small", "/streamed/small", "/unread/small"] {
+        let answer = sized(path, 10);
+        assert!(answer.starts_with("~200 ") && answer.ends_with(next), "{answer}");
+    }
+    for path in ["/whole/small", "/streamed/small"] {
+        assert!(refused(&sized(path, 11)));
+    }
+    assert!(sized("/unread/small", 11).ends_with(next));
+    // The application's own, and a route that is exempt from it.
+    assert!(sized("/whole", 2000).ends_with(next));
+    assert!(refused(&sized("/whole", 2001)));
+    assert!(sized("/whole/large", 2001).ends_with(next));
+    // Nobody is asked to send what is refused.
+    for path in ["/whole/small", "/streamed/small"] {
+        let expecting = |size: usize| {
+            post(path, &format!("Expect: 100-continue\r\nContent-Length: {size}"), "")
+                .replace("HTTP/1.1 ", "~")
+        };
+        assert!(expecting(10).starts_with("~100 Continue||"));
+        assert!(refused(&expecting(11)));
+    }
+    // A chunk that is too much is refused by its size, and nothing of it is waited for.
+    let chunks = |path: &str, body: &str| {
+        ask(&format!("POST {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{body}"))
+            .replace("HTTP/1.1 ", "~")
+    };
+    assert!(chunks("/whole/small", "6\r\n012345\r\n4\r\n6789\r\n0\r\n\r\n").ends_with("||0123456789"));
+    assert!(refused(&chunks("/whole/small", "6\r\n012345\r\n5\r\n")));
+    assert!(refused(&chunks("/whole/small", "b\r\n")));
+    let begun = "POST /streamed/small HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
+                 6\r\n012345\r\n5\r\n6789a\r\n0\r\n\r\n";
+    assert!(answers::<serve>(begun.as_bytes(), &[]).ends_with("\r\n\r\n6\r\n012345\r\n"));
 }
 
 #[test]
