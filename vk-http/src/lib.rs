@@ -86,6 +86,6 @@ pub use read::{read_request, read_request_within};
 pub use request::{Body, Request};
 pub use routes::not_found;
 #[doc(hidden)]
-pub use routes::{Route, Routes, Row, dismiss};
+pub use routes::{Prepared, Route, Routes, Row, dismiss};
 pub use said::field;
 pub use text::Text;
