@@ -34,6 +34,7 @@ http::routes! {
     POST "/streamed/small" within SMALL => streamed,
     POST "/unread/small" within SMALL => unread,
     GET "/files/{*path}" => file,
+    GET "/texts/{*path}" => text,
     GET "/mistaken" => mistaken,
     GET "/host" => host,
     _ => fallback,
@@ -277,6 +278,11 @@ static ROOT: LazyLock<String> = LazyLock::new(|| {
     symlink("../../secret", files.join("out")).unwrap();
     symlink("/etc/passwd", files.join("far")).unwrap();
     symlink("a b.txt", files.join("in")).unwrap();
+    std::fs::create_dir(root.join("texts")).unwrap();
+    std::fs::write(root.join("texts/large.js"), large()).unwrap();
+    std::fs::write(root.join("texts/small.js"), "1").unwrap();
+    std::fs::write(root.join("texts/large.png"), large()).unwrap();
+    std::fs::write(root.join("404.html"), "<p>nothing").unwrap();
     let time = std::time::UNIX_EPOCH + Duration::from_secs(784_111_777);
     for name in &["a b.txt", "none.css", "sub/index.html", "large.bin"] {
         std::fs::File::options().write(true).open(files.join(name)).unwrap().set_modified(time).unwrap();
@@ -291,6 +297,11 @@ fn large() -> Vec<u8> {
 #[vk::coroutine]
 fn file(io: &mut Io, request: &Request) -> io::Result<()> {
     http::file(io, request, &ROOT, request.path())
+}
+
+#[vk::coroutine]
+fn text(io: &mut Io, request: &Request) -> io::Result<()> {
+    http::file_compressed(io, request, &ROOT, request.path())
 }
 
 const NO_NAMES: [&str; 9] =
@@ -605,7 +616,8 @@ fn bodies_have_a_limit() {
 #[test]
 fn files_are_served() {
     let tag = format!("\"{:x}-a\"", 784_111_777_000_000_000u64);
-    let file = format!("|ETag: {tag}|Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT|Accept-Ranges: bytes");
+    let validators = format!("|ETag: {tag}|Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT");
+    let file = format!("{validators}|Accept-Ranges: bytes");
     let kind = "|Content-Type: text/plain; charset=utf-8";
     assert_eq!(
         get("/files/a%20b.txt?q"),
@@ -626,7 +638,7 @@ fn files_are_served() {
         answer.starts_with("HTTP/1.1 416 ") && answer.contains("|Content-Range: bytes */10|"),
         "{answer}"
     );
-    let not_modified = format!("HTTP/1.1 304 Not Modified{file}||");
+    let not_modified = format!("HTTP/1.1 304 Not Modified{validators}||");
     assert_eq!(get_with("/files/a%20b.txt", &format!("If-None-Match: {tag}")), not_modified);
     for (validator, status) in [
         (tag.as_str(), "206"),
@@ -671,4 +683,75 @@ fn files_are_served() {
     assert!(
         answers::<serve>(request.as_bytes(), &[]).ends_with(&format!("\r\n\r\n{}", &large[65535..199_999]))
     );
+}
+
+#[test]
+fn what_is_missing_has_a_page() {
+    let page = "HTTP/1.1 404 Not Found|Content-Type: text/html; charset=utf-8|Content-Length: 10||";
+    assert_eq!(get("/files/nothing"), format!("{page}<p>nothing"));
+    assert_eq!(
+        get_with("/texts/nothing", "Range: bytes=0-1\r\nIf-None-Match: *"),
+        format!("{page}<p>nothing")
+    );
+    assert_eq!(ask("HEAD /files/nothing HTTP/1.1\r\nHost: a\r\n\r\n"), page);
+}
+
+#[test]
+fn texts_are_compressed() {
+    use std::io::Read;
+    /// The head's lines and the body of an answer, out of its chunks.
+    fn fetch(method: &str, name: &str, fields: &str) -> (Vec<String>, Vec<u8>) {
+        let request = format!("{method} /texts/{name} HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n");
+        let answer = talk::answers::<serve>(request.as_bytes(), &[]);
+        let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();
+        let head = str::from_utf8(&answer[..end]).unwrap().split("\r\n").map(str::to_owned).collect();
+        let (mut rest, mut body) = (&answer[end + 4..], Vec::new());
+        if !answer[..end].ends_with(b"chunked") {
+            return (head, rest.to_vec());
+        }
+        while let Some(line) = rest.windows(2).position(|bytes| bytes == b"\r\n") {
+            let size = usize::from_str_radix(str::from_utf8(&rest[..line]).unwrap(), 16).unwrap();
+            body.extend_from_slice(&rest[line + 2..][..size]);
+            rest = &rest[line + 2 + size + 2..];
+        }
+        (head, body)
+    }
+    let has = |head: &[String], line: &str| head.iter().any(|other| other.starts_with(line));
+    let (head, body) = fetch("GET", "large.js", "Accept-Encoding: gzip");
+    for line in [
+        "HTTP/1.1 200 OK",
+        "Content-Encoding: gzip",
+        "Vary: Accept-Encoding",
+        "ETag: W/\"",
+        "Last-Modified: ",
+    ] {
+        assert!(has(&head, line), "{line} in {head:?}");
+    }
+    assert!(has(&head, "Content-Type: text/javascript; charset=utf-8") && !has(&head, "Accept-Ranges"));
+    assert!(body.len() < 10_000);
+    let mut decoded = Vec::new();
+    flate2::read::GzDecoder::new(&body[..]).read_to_end(&mut decoded).unwrap();
+    assert_eq!(decoded, large());
+    assert_eq!(fetch("HEAD", "large.js", "Accept-Encoding: gzip"), (head.clone(), Vec::new()));
+
+    // Each of the two is known again, and by the other's tag, too.
+    let tag = head.iter().find_map(|line| line.strip_prefix("ETag: ")).unwrap();
+    for tag in [tag, &tag[2..]] {
+        for accept in ["gzip", "identity"] {
+            let fields = format!("Accept-Encoding: {accept}\r\nIf-None-Match: {tag}");
+            let (head, body) = fetch("GET", "large.js", &fields);
+            assert_eq!(head[0], "HTTP/1.1 304 Not Modified");
+            assert!(body.is_empty() && has(&head, "Vary: ") && !has(&head, "Content-Encoding"));
+        }
+    }
+
+    let (head, body) = fetch("GET", "large.js", "Accept-Encoding: gzip;q=0");
+    assert!(has(&head, "Vary: ") && has(&head, "ETag: \"") && body == large());
+    assert_eq!(fetch("GET", "large.js", "Range: bytes=1-3").1, &large()[1..4]);
+    let (head, _) = fetch("GET", "large.js", "Accept-Encoding: gzip\r\nRange: bytes=1-3");
+    assert_eq!(head[0], "HTTP/1.1 200 OK");
+    for (name, size) in [("large.png", large().len()), ("small.js", 1)] {
+        let (head, body) = fetch("GET", name, "Accept-Encoding: gzip");
+        assert!(!has(&head, "Vary") && !has(&head, "Content-Encoding") && body.len() == size, "{head:?}");
+    }
 }
