@@ -59,14 +59,14 @@ pub fn file(io: &mut Io, request: &Request, root: &str, path: &str) -> io::Resul
     find(io, request, root, path, false)
 }
 
-/// As [`file`], compressed with gzip where it is text of more than 1 KiB and the client asks for that. `Vary` says so, and
+/// As [`file`](struct@file), compressed with gzip where it is text of more than 1 KiB and the client asks for that. `Vary` says so, and
 /// the `ETag` of what is compressed is weak, as the same file may be compressed to other bytes: so it is sent whole to
 /// whoever asks for a part of it.
 ///
 /// Each request compresses anew, about 1 ms for each 64 KiB, and nothing else runs on this worker meanwhile.
 ///
 /// # Errors
-/// As [`file`].
+/// As [`file`](struct@file).
 #[vk::coroutine]
 pub fn file_compressed(io: &mut Io, request: &Request, root: &str, path: &str) -> io::Result<()> {
     find(io, request, root, path, true)

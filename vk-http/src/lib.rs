@@ -73,7 +73,12 @@ mod scan;
 mod scratch;
 mod status;
 mod text;
+mod typed;
 pub mod ws;
+
+/// The crate `http`, whose types libraries have in common: [`Request::head`] makes them, and its constants are names and
+/// statuses, `header::ETAG.as_str()`, `StatusCode::NOT_FOUND.as_u16()`, wherever these are asked for.
+pub use ::http as types;
 
 pub use answer::{begin, end, respond, respond_status, write};
 pub use body::{forward_body, read_body, read_whole_body};

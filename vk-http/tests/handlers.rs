@@ -7,6 +7,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 use vk::prelude::*;
+use vk_http::types::StatusCode;
 use vk_http::{self as http, Limits, Request, Text};
 
 http::routes! {
@@ -35,6 +36,8 @@ http::routes! {
     POST "/unread/small" within SMALL => unread,
     GET "/files/{*path}" => file,
     GET "/texts/{*path}" => text,
+    GET "/typed" => typed,
+    BREW "/typed" => typed,
     GET "/mistaken" => mistaken,
     GET "/host" => host,
     _ => fallback,
@@ -304,6 +307,36 @@ fn text(io: &mut Io, request: &Request) -> io::Result<()> {
     http::file_compressed(io, request, &ROOT, request.path())
 }
 
+/// Answers with the head as the crate `http` has it.
+#[vk::coroutine]
+fn typed(io: &mut Io, request: &Request) -> io::Result<()> {
+    let mut page: HeapBytes = io.alloc(1000)?;
+    let length: usize = {
+        let text = match request.head() {
+            Ok(head) => {
+                let (parts, ()) = head.into_parts();
+                let fields = parts
+                    .headers
+                    .iter()
+                    .map(|(name, value)| format!("{name}={}", value.as_bytes().escape_ascii()));
+                let fields = fields.collect::<Vec<_>>().join(" ");
+                format!(
+                    "{} {} {:?} {:?} {fields}",
+                    parts.method,
+                    parts.uri.path(),
+                    parts.uri.query(),
+                    parts.version
+                )
+            }
+            Err(error) => error.to_string(),
+        };
+        page[..text.len()].copy_from_slice(text.as_bytes());
+        text.len()
+    };
+    http::respond(io, request, StatusCode::OK.as_u16(), "", &page[..length])?;
+    io.free(&mut page)
+}
+
 const NO_NAMES: [&str; 9] =
     ["a b", "", "X\r\nY", "Content-Length", "transfer-encoding", "CONNECTION", "Upgrade", "Date", "n\u{e4}"];
 const NO_VALUES: [&str; 5] = ["a\r\nb", "a\nb", "a\0b", "\x7f", "\r"];
@@ -409,7 +442,7 @@ fn methods_are_dismissed() {
     assert!(ask("POST", "/squares").contains("|Allow: GET, HEAD, OPTIONS|"));
     assert_eq!(brief(&ask("BREW", "/squares")).0, "501");
     assert_eq!(ask("OPTIONS", "/trailers"), "HTTP/1.1 204 No Content|Allow: POST, OPTIONS||");
-    assert!(ask("OPTIONS", "*").contains("|Allow: GET, OPTIONS, PATCH, POST, PUT, HEAD|"));
+    assert!(ask("OPTIONS", "*").contains("|Allow: BREW, GET, OPTIONS, PATCH, POST, PUT, HEAD|"));
     assert_eq!(brief(&ask("OPTIONS", "/own")), ("200", "own options"));
     assert_eq!(brief(&ask("HEAD", "/trailers")).0, "405");
 }
@@ -754,4 +787,16 @@ fn texts_are_compressed() {
         let (head, body) = fetch("GET", name, "Accept-Encoding: gzip");
         assert!(!has(&head, "Vary") && !has(&head, "Content-Encoding") && body.len() == size, "{head:?}");
     }
+}
+
+#[test]
+fn heads_are_typed() {
+    let answer = get_with("/typed?q=%20", "X-A: 1\r\nx-b: \u{e9}\r\nX-a:2\r\nX-Empty:");
+    assert_eq!(
+        brief(&answer).1,
+        r#"GET /typed Some("q=%20") HTTP/1.1 host=a x-a=1 x-a=2 x-b=\xc3\xa9 x-empty="#
+    );
+    let answer = ask("BREW http://other:8/typed HTTP/1.0\r\n\r\n");
+    assert_eq!(brief(&answer).1, "BREW /typed None HTTP/1.0 ");
+    assert_eq!(brief(&get("/typed?<")).1, "invalid uri character");
 }
