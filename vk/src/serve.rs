@@ -42,6 +42,7 @@ pub fn serve(app: &App, options: &Options) -> Result<ExitCode, String> {
     Layout::calculate(&arena(options)).map_err(|error| error.to_string())?;
     let wanted = addresses(app, options)?;
     preparation::prepare()?;
+    app.check.map_or(Ok(()), |check| check())?;
     if build::is_probe() {
         println!("{}", build::probe_answer());
         return Ok(ExitCode::SUCCESS);

@@ -1,5 +1,6 @@
 //! Serves a directory: `static_site DIR`, or the small site beside this source if none is named.
 
+use std::path::Path;
 use std::sync::LazyLock;
 use vk::prelude::*;
 use vk_http::{self as http, Request};
@@ -23,9 +24,16 @@ fn serve(io: &mut Io) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether there is a directory.
+fn check() -> Result<(), String> {
+    let is_there = Path::new(*ROOT).is_dir();
+    if is_there { Ok(()) } else { Err(format!("{} is no directory", *ROOT)) }
+}
+
 vk_app! {
     name: "static_site",
     about: "Serves a directory",
     listen: "127.0.0.1:8080" => serve,
     args: "DIR",
+    check: check,
 }

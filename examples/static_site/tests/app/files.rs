@@ -68,6 +68,13 @@ fn directories_have_a_slash_and_what_is_missing_a_page() {
 }
 
 #[test]
+fn what_is_no_directory_is_not_served() {
+    let mut app = start(Some("/no/such/directory"));
+    assert_eq!(app.wait().code(), Some(1));
+    assert_eq!(app.log(), "static_site: /no/such/directory is no directory\n");
+}
+
+#[test]
 fn parts_are_parts() {
     let app = start(None);
     let file = fs::read(format!("{SITE}/dusk.png")).unwrap();
