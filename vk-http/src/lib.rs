@@ -47,6 +47,11 @@
 
 extern crate vk_core as vk;
 
+/// The programs of the README, which are complete.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+
 mod accepts;
 mod answer;
 mod body;
