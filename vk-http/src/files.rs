@@ -177,7 +177,8 @@ fn send(
     let mut at: u64 = from;
     while at < stop {
         let count: usize = (stop - at).min(PIECE) as usize;
-        read(root, path, facts, at, place.vacant(0..count))?;
+        // Not as vacant: a worker that dies now goes back to where the piece before was being written.
+        read(root, path, facts, at, &mut place[..count])?;
         write(io, request, &place[..count])?;
         at += count as u64;
     }
@@ -202,6 +203,7 @@ fn send_compressed(io: &mut Io, request: &Request, root: &str, path: &str, facts
     let mut at: u64 = 0;
     while at < stop {
         let count: usize = (stop - at).min(PIECE) as usize;
+        // As vacant: nobody looks at the piece before once it is compressed.
         read(root, path, facts, at, place.vacant(0..count))?;
         fill(|scratch| gzip.piece(&place[..count], scratch))?;
         let mut smaller: HeapBytes = keep(io)?;

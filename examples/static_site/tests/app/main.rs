@@ -3,6 +3,7 @@
 mod beside;
 mod browser;
 mod files;
+mod kills;
 
 use std::io::{Read, Write};
 use vk_try::{App, command};
