@@ -111,10 +111,10 @@ pub fn end(io: &mut Io, request: &Request) -> io::Result<()> {
 }
 
 impl Request {
-    /// Notes that the answer ends before the rest of the body is read. Where that is too much to be skipped,
-    /// the client is told not to send it: with the connection's end.
+    /// Notes that the answer ends before the rest of the body is read. Where that is too much to be skipped, or to be
+    /// asked for, the client is told not to send it: with the connection's end.
     fn leaves_rest(&self) {
-        if !self.is_skippable() {
+        if !self.is_skippable() || self.expects.get() && self.is_too_large() {
             self.closing.set(true);
             self.expects.set(false);
         }

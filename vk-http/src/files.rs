@@ -37,8 +37,9 @@ const PIECE: u64 = 64 * 1024;
 /// - `ETag` and `Last-Modified` from the file's time of change and size, `Content-Type` from its name (text is said to
 ///   be UTF-8);
 /// - for a path that ends with a slash, `index.html` there; a directory without one is redirected to (301);
-/// - 404, with `404.html` of `root` as its page if there is one, for what isn't there, no regular file or not readable; for what begins with a dot, so that neither `..` nor
-///   `.git` is found; for symbolic links that lead out of `root` (`openat2`'s `RESOLVE_BENEATH`).
+/// - 404, with `404.html` of `root` as its page if there is one, for what isn't there, no regular file or not readable; for
+///   what begins with a dot, so that neither `..` nor `.git` is found; for symbolic links that lead out of `root`
+///   (`openat2`'s `RESOLVE_BENEATH`).
 ///
 /// Memory is 64 KiB at most. Reading from the disk holds the worker up; what is read often is in the page cache.
 ///
@@ -59,11 +60,11 @@ pub fn file(io: &mut Io, request: &Request, root: &str, path: &str) -> io::Resul
     find(io, request, root, path, false)
 }
 
-/// As [`file`](struct@file), compressed with gzip where it is text of more than 1 KiB and the client asks for that. `Vary` says so, and
-/// the `ETag` of what is compressed is weak, as the same file may be compressed to other bytes: so it is sent whole to
-/// whoever asks for a part of it.
+/// As [`file`](struct@file), compressed with gzip where it is text of 1 KiB or more and the client asks for that. `Vary`
+/// says so, and the `ETag` of what is compressed is weak, as the same file may be compressed to other bytes: so it is sent
+/// whole to whoever asks for a part of it.
 ///
-/// Each request compresses anew, about 1 ms for each 64 KiB, and nothing else runs on this worker meanwhile.
+/// Each request compresses anew, some 2 ms for each 64 KiB, and nothing else runs on this worker meanwhile.
 ///
 /// # Errors
 /// As [`file`](struct@file).

@@ -298,7 +298,9 @@ macro_rules! routes {
             const ROUTES: &$crate::Prepared = {
                 static ROUTES: $crate::Prepared = $crate::Prepared::new(|| {
                     let routes = $crate::Routes::new($name::TABLE);
-                    routes.map_err(|error| format!("the routes {}::{}: {error}", module_path!(), stringify!($name)))
+                    routes.map_err(|error| {
+                        ::std::format!("the routes {}::{}: {error}", ::std::module_path!(), ::std::stringify!($name))
+                    })
                 });
                 #[::vk::rt::linkme::distributed_slice(::vk::rt::PREPARATIONS)]
                 #[linkme(crate = ::vk::rt::linkme)]

@@ -633,6 +633,11 @@ fn bodies_have_a_limit() {
         assert!(expecting(10).starts_with("~100 Continue||"));
         assert!(refused(&expecting(11)));
     }
+    let unread = post("/unread/small", "Expect: 100-continue\r\nContent-Length: 11", "");
+    assert!(
+        unread.starts_with("HTTP/1.1 200 ") && unread.ends_with("|Connection: close||unread"),
+        "{unread}"
+    );
     // A chunk that is too much is refused by its size, and nothing of it is waited for.
     let chunks = |path: &str, body: &str| {
         ask(&format!("POST {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{body}"))
