@@ -17,6 +17,11 @@ mod service {
         Ok(())
     }
 
+    /// Whether it has a voice.
+    pub fn is_rested() -> Result<(), String> {
+        Ok(())
+    }
+
     /// The first version had no buffer.
     pub fn shout_from_v1(_: &vk::Old<'_>, new: &mut vk::New<'_>) {
         new.set("byte", [0_u8; 1]);
@@ -29,6 +34,7 @@ vk::vk_app! {
     listen: "[::1]:7007" => service::shout,
     about: "Shouts.",
     args: "HOST PORT",
+    check: service::is_rested,
     heap: 8192,
     max_procs: 1000,
     migrate: service::shout => service::shout_from_v1,

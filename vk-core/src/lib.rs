@@ -31,6 +31,7 @@ pub mod io;
 pub mod line;
 pub mod migrate;
 mod operations;
+pub mod preparation;
 pub mod registry;
 pub mod rt;
 pub mod shape;

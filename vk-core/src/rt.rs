@@ -1,6 +1,7 @@
 //! What lowered code stands on. Written by the macros, not by hand.
 #![allow(unsafe_code)]
 
+pub use crate::preparation::PREPARATIONS;
 pub use crate::shape::{Field, Point, Shape, body_of, layout, layout_of};
 pub use crate::{Entry, Io, register};
 pub use core::task::Poll;

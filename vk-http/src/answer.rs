@@ -1,5 +1,6 @@
 //! Answers: whole, or piece by piece.
 
+use crate::close::abort;
 use crate::response::{ResponseHead, Sending};
 use crate::status::page;
 use crate::{Request, date};
@@ -19,7 +20,7 @@ pub fn respond(
     body: &[u8],
 ) -> io::Result<()> {
     request.leaves_rest();
-    begin(io, request, status, content_type, Some(body.len() as u64))?;
+    announce(io, request, status, content_type, Some(body.len() as u64))?;
     write(io, request, body)?;
     end(io, request)
 }
@@ -38,13 +39,29 @@ pub fn respond_status(io: &mut Io, request: &Request, status: u16) -> io::Result
 /// [`forward_body`](crate::forward_body), and [`end`] ends it. Its length, if it is known, is announced and
 /// must be kept; otherwise it goes out in chunks.
 ///
-/// To a client that waits for `100 Continue`, a status of 2xx says first that the body may come.
+/// To a client that waits for `100 Continue`, a status of 2xx says first that the body may come. To one that has announced
+/// a larger body than it [may](crate::Limits::body) send, the answer is 413 instead.
 ///
 /// # Errors
-/// `InvalidInput` if this request was answered already, or the head would not be one; those of
-/// [`Io::write_all`].
+/// `InvalidInput` if this request was answered already, or the head would not be one; `InvalidData` if its body is too
+/// large; those of [`Io::write_all`].
 #[vk::coroutine]
 pub fn begin(
+    io: &mut Io,
+    request: &Request,
+    status: u16,
+    content_type: &str,
+    length: Option<u64>,
+) -> io::Result<()> {
+    if (200..300).contains(&status) && request.is_too_large() {
+        return abort(io, request, 413);
+    }
+    announce(io, request, status, content_type, length)
+}
+
+/// As [`begin`], whatever the request's body is.
+#[vk::coroutine]
+pub(crate) fn announce(
     io: &mut Io,
     request: &Request,
     status: u16,
@@ -112,10 +129,10 @@ pub fn end(io: &mut Io, request: &Request) -> io::Result<()> {
 }
 
 impl Request {
-    /// Notes that the answer ends before the rest of the body is read. Where that is too much to be skipped,
-    /// the client is told not to send it: with the connection's end.
+    /// Notes that the answer ends before the rest of the body is read. Where that is too much to be skipped, or to be
+    /// asked for, the client is told not to send it: with the connection's end.
     pub(crate) fn leaves_rest(&self) {
-        if !self.is_skippable() {
+        if !self.is_skippable() || self.expects.get() && self.is_too_large() {
             self.closing.set(true);
             self.expects.set(false);
         }

@@ -12,8 +12,8 @@ use vk_core::{HeapBytes, Io, Nanos, time};
 /// Reads what has come of the body, at least one byte; 0 at its end, or if `to` is empty.
 ///
 /// # Errors
-/// `InvalidData` if the body is malformed, ends early or stalls (see [`Limits`](crate::Limits)): the client is answered already, if
-/// no answer had begun, and the connection is over. Those of [`Io::read`].
+/// `InvalidData` if the body is malformed, ends early, stalls or is too large (see [`Limits`](crate::Limits)): the client is
+/// answered already, if no answer had begun, and the connection is over. Those of [`Io::read`].
 #[vk::coroutine]
 pub fn read_body(io: &mut Io, request: &mut Request, to: &mut [u8]) -> io::Result<usize> {
     let there: u64 = available(io, request)?;
@@ -26,7 +26,8 @@ pub fn read_body(io: &mut Io, request: &mut Request, to: &mut [u8]) -> io::Resul
 /// Reads the whole body, which is in [`Request::body`] then, until the next request is read.
 ///
 /// # Errors
-/// `InvalidData` if it has more than `limit` bytes (the answer is 413), or there is no memory for it (503);
+/// `InvalidData` if it has more than `limit` bytes (the answer is 413; [`Limits::WHOLE_BODY`](crate::Limits::WHOLE_BODY)
+/// is 1 MiB), or there is no memory for it (503);
 /// those of [`read_body`].
 #[vk::coroutine]
 pub fn read_whole_body(io: &mut Io, request: &mut Request, limit: usize) -> io::Result<()> {
@@ -94,6 +95,7 @@ pub fn forward_body(io: &mut Io, request: &mut Request) -> io::Result<()> {
 #[vk::coroutine]
 pub(crate) fn skip_body(io: &mut Io, request: &mut Request) -> io::Result<bool> {
     let mut left: u64 = request.limits.skip as u64;
+    request.limits.body = u64::MAX;
     while !request.is_read() {
         let there: u64 = available(io, request)?;
         if there > left {
@@ -121,6 +123,9 @@ fn available(io: &mut Io, request: &mut Request) -> io::Result<u64> {
 /// As [`available`], without an answer to what goes wrong.
 #[vk::coroutine]
 pub(crate) fn arrives(io: &mut Io, request: &mut Request) -> Result<u64, Failure> {
+    if request.is_too_large() {
+        return Err(Failure::Refused(Refused(413)));
+    }
     if request.expects.replace(false) {
         io.write_all(CONTINUE.as_bytes())?;
     }
@@ -149,6 +154,9 @@ pub(crate) fn arrives(io: &mut Io, request: &mut Request) -> Result<u64, Failure
         }
         let framing: usize = taken.framing;
         io.skip(framing as u64)?;
+        if request.is_too_large() {
+            return Err(Failure::Refused(Refused(413)));
+        }
         let data: u64 = request.left().min((there - framing) as u64);
         if data > 0 {
             return Ok(data);

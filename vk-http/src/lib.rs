@@ -47,6 +47,11 @@
 
 extern crate vk_core as vk;
 
+/// The programs of the README, which are complete.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+
 mod accepts;
 mod answer;
 mod body;
@@ -58,6 +63,7 @@ mod conditions;
 mod date;
 mod files;
 mod forms;
+mod gzip;
 mod head;
 mod host;
 mod limits;
@@ -72,12 +78,17 @@ mod scan;
 mod scratch;
 mod status;
 mod text;
+mod typed;
 pub mod ws;
+
+/// The crate `http`, whose types libraries have in common: [`Request::head`] makes them, and its constants are names and
+/// statuses, `header::ETAG.as_str()`, `StatusCode::NOT_FOUND.as_u16()`, wherever these are asked for.
+pub use ::http as types;
 
 pub use answer::{begin, end, respond, respond_status, write};
 pub use body::{forward_body, read_body, read_whole_body};
 pub use close::refuse;
-pub use files::file;
+pub use files::{file, file_compressed};
 pub use forms::{decode, pairs};
 pub use limits::Limits;
 pub use made::{json, print, respond_compressed, to_json};
@@ -86,6 +97,6 @@ pub use read::{read_request, read_request_within};
 pub use request::{Body, Request};
 pub use routes::not_found;
 #[doc(hidden)]
-pub use routes::{Route, Routes, Row, dismiss};
+pub use routes::{Prepared, Route, Routes, Row, dismiss};
 pub use said::field;
 pub use text::Text;

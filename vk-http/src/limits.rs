@@ -4,15 +4,16 @@ use std::time::Duration;
 use vk_core::Plain;
 
 /// What a client may take of the server: for the whole application with
-/// [`read_request_within`](crate::read_request_within), and for one request where its handler changes
-/// [`Request::limits`](crate::Request::limits) before it reads the body.
+/// [`read_request_within`](crate::read_request_within), for a route with [`within`](crate::routes), and for one request
+/// where its handler changes [`Request::limits`](crate::Request::limits) before it reads the body.
 ///
-/// How large a body may be that is taken whole is said where it is [taken](crate::read_whole_body); one that is
-/// streamed has no limit. A client that doesn't take its answer is given up by the worker.
+/// Once the head is read, what is left to matter is how the body comes: `body`, `body_secs`, `body_rate`, `extensions`,
+/// `trailers` and `skip`. A client that doesn't take its answer is given up by the worker.
 ///
 /// ```
 /// use vk_http::Limits;
-/// const PATIENT: Limits = Limits { idle_secs: 300, ..Limits::DEFAULT };
+/// const LIMITS: Limits = Limits { idle_secs: 300, body: 1024 * 1024, ..Limits::DEFAULT };
+/// const UPLOADS: Limits = Limits { body_secs: 120, body: u64::MAX, ..LIMITS };
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Plain)]
 pub struct Limits {
@@ -24,6 +25,10 @@ pub struct Limits {
     pub body_secs: u16,
     /// Bytes of a body in each second of waiting, once `body_secs` of it are used up; then 408. 0 for no such limit.
     pub body_rate: u32,
+    /// Bytes of a request's body; then 413. What a body announces is judged when it is first asked for, before the client
+    /// hears `100 Continue`, and what comes in chunks with the chunk that is too much. One that is
+    /// [taken whole](crate::read_whole_body) has the limit given there as well.
+    pub body: u64,
     /// Bytes of a request line (then 414) or of a field line (then 431), without its end.
     pub line: u16,
     /// Bytes of a head with blank lines before it; then 431.
@@ -45,6 +50,8 @@ impl Limits {
         head_secs: 15,
         body_secs: 30,
         body_rate: 500,
+        // Who streams a body has no need of one.
+        body: u64::MAX,
         // Apache's limit: proxies are tuned to it.
         line: 8190,
         head: 16 * 1024,
@@ -54,6 +61,9 @@ impl Limits {
         trailers: 8192,
         skip: 64 * 1024,
     };
+
+    /// Bytes of a body that is [taken whole](crate::read_whole_body), where nothing speaks for another number: 1 MiB.
+    pub const WHOLE_BODY: usize = 1024 * 1024;
 
     pub(crate) fn body_time(&self) -> Duration {
         Duration::from_secs(self.body_secs.into())

@@ -122,7 +122,7 @@ pub fn respond_compressed(
 }
 
 /// Bytes from which on it is worth while to compress: less fits into one packet anyway.
-const WORTHWHILE: usize = 1024;
+pub(crate) const WORTHWHILE: usize = 1024;
 
 fn gzip(body: &[u8], to: &mut Vec<u8>) -> io::Result<()> {
     let mut encoder = GzEncoder::new(to, Compression::fast());

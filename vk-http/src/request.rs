@@ -37,6 +37,8 @@ pub struct Request {
     pub(crate) parameters: [(u32, u16, u16); PARAMETERS],
     /// How long the body may still be waited for.
     patience: Nanos,
+    /// Bytes of the body that were taken.
+    taken: u64,
     /// The body, once it was [read whole](crate::read_whole_body).
     pub body: Body,
     /// What the client may take of the server for this request. What a handler changes here holds for the rest of
@@ -67,6 +69,7 @@ impl Request {
             head: Head::NONE,
             reading: Reading::Length(0),
             patience: Nanos::MAX,
+            taken: 0,
             body: Body::NONE,
             limits: Limits::DEFAULT,
             said: Said::new(),
@@ -206,6 +209,11 @@ impl Request {
         self.body_length().is_none_or(|left| left <= u64::from(self.limits.skip))
     }
 
+    /// Whether more of the body is known to come than there may be.
+    pub(crate) fn is_too_large(&self) -> bool {
+        self.taken.saturating_add(self.left()) > self.limits.body
+    }
+
     /// Takes the framing at the beginning of the received bytes.
     pub(crate) fn unframe(&mut self, bytes: &[u8]) -> Result<Taken, Refused> {
         match &mut self.reading {
@@ -234,6 +242,7 @@ impl Request {
 
     /// `count` bytes of the body were taken.
     pub(crate) fn took(&mut self, count: u64) {
+        self.taken += count;
         self.patience = self.patience.saturating_add(self.limits.earned(count).as_nanos() as Nanos);
         match &mut self.reading {
             Reading::Length(left) => *left -= count,

@@ -6,16 +6,19 @@
 //!                    └► fallback, or 404 └► OPTIONS: 204, else 405 or 501, with Allow
 //! ```
 //!
-//! The router is made once in a process, at its first request. A call of a handler is an ordinary one.
+//! The router is made once, before workers are, which share it; a table that contradicts itself ends the program there.
+//! A call of a handler is an ordinary one.
 
 use crate::Request;
 use crate::answer::{respond, respond_status};
 use crate::request::{PARAMETERS, hash};
 use crate::said::field;
 use crate::text::Text;
-use matchit::Router;
+use matchit::{InsertError, Router};
 use std::fmt::Write;
 use std::io;
+use std::ops::Deref;
+use std::sync::LazyLock;
 use vk_core::{Io, Plain};
 
 /// A row of the table: methods and the pattern of a path.
@@ -27,6 +30,33 @@ pub struct Routes {
     router: Router<Node>,
     /// All methods, for `OPTIONS *`.
     all: Allow,
+}
+
+/// The routes of one coroutine: made before the program serves, or at the first request where nobody
+/// [prepares](vk_core::preparation) it.
+#[derive(Debug)]
+pub struct Prepared(LazyLock<Result<Routes, String>>);
+
+impl Prepared {
+    /// What `make` will make.
+    pub const fn new(make: fn() -> Result<Routes, String>) -> Prepared {
+        Prepared(LazyLock::new(make))
+    }
+
+    /// Makes them.
+    ///
+    /// # Errors
+    /// Those of [`Routes::new`].
+    pub fn prepare(&self) -> Result<(), String> {
+        self.0.as_ref().map(|_| ()).map_err(String::clone)
+    }
+}
+
+impl Deref for Prepared {
+    type Target = Routes;
+    fn deref(&self) -> &Routes {
+        self.0.as_ref().unwrap_or_else(|error| panic!("{error}"))
+    }
 }
 
 /// Bytes of an `Allow` field.
@@ -56,30 +86,38 @@ const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PA
 impl Routes {
     /// Makes the router.
     ///
-    /// # Panics
+    /// # Errors
     /// If a pattern is none or can't be told from another one, has more than four parameters, or has the same method
     /// twice.
-    pub fn new(table: &'static [Row]) -> Routes {
+    pub fn new(table: &'static [Row]) -> Result<Routes, String> {
         let mut patterns: Vec<&str> = table.iter().map(|row| row.1).collect();
         patterns.sort_unstable();
         patterns.dedup();
         let mut router = Router::new();
         for pattern in patterns {
-            assert!(pattern.starts_with('/'), "the path {pattern} begins with a slash");
+            if !pattern.starts_with('/') {
+                return Err(format!("the path {pattern} does not begin with a slash"));
+            }
             let names = pattern.matches('{').count() - 2 * pattern.matches("{{").count();
-            assert!(names <= PARAMETERS, "the path {pattern} has at most {PARAMETERS} parameters");
+            if names > PARAMETERS {
+                return Err(format!("the path {pattern} has more than {PARAMETERS} parameters"));
+            }
             let rows = table.iter().enumerate().filter(|(_, row)| row.1 == pattern);
             let methods: Vec<(&str, u16)> =
                 rows.flat_map(|(n, row)| row.0.iter().map(move |method| (*method, n as u16))).collect();
-            let node = Node { allow: allow(methods.iter().map(|method| method.0)), methods };
-            if let Err(error) = router.insert(pattern, node) {
-                panic!("the path {pattern}: {error}");
-            }
+            let allow = allow(methods.iter().map(|method| method.0));
+            let node = Node { allow: allow.map_err(|error| format!("the path {pattern} {error}"))?, methods };
+            router.insert(pattern, node).map_err(|error| match error {
+                InsertError::Conflict { with } => {
+                    format!("the paths {pattern} and {with} can't be told apart")
+                }
+                error => format!("the path {pattern}: {error}"),
+            })?;
         }
         let mut all: Vec<&str> = table.iter().flat_map(|row| row.0).copied().collect();
         all.sort_unstable();
         all.dedup();
-        Routes { router, all: allow(all.into_iter()) }
+        Ok(Routes { router, all: allow(all.into_iter()).map_err(|error| format!("the table {error}"))? })
     }
 
     /// The row of `method` and `pattern` in `table`.
@@ -119,20 +157,21 @@ impl Routes {
     }
 }
 
-/// The value of `Allow`.
-fn allow<'a>(methods: impl Iterator<Item = &'a str>) -> Allow {
+/// The value of `Allow`; an error continues a sentence.
+fn allow<'a>(methods: impl Iterator<Item = &'a str>) -> Result<Allow, String> {
     let mut text = Allow::new();
     let mut methods: Vec<&str> = methods.collect();
     let declared = methods.clone();
     let more = [("HEAD", declared.contains(&"GET")), ("OPTIONS", true)];
     methods.extend(more.iter().filter(|more| more.1 && !declared.contains(&more.0)).map(|more| more.0));
     for (n, method) in methods.iter().enumerate() {
-        assert!(!methods[..n].contains(method), "a path has the method {method} twice");
+        if methods[..n].contains(method) {
+            return Err(format!("has the method {method} twice"));
+        }
         let separator = if n == 0 { "" } else { ", " };
-        let said = write!(text, "{separator}{method}");
-        said.expect("the methods of a path have fewer than 256 bytes");
+        write!(text, "{separator}{method}").map_err(|_| "has methods of more than 256 bytes")?;
     }
-    text
+    Ok(text)
 }
 
 const fn equal(a: &str, b: &str) -> bool {
@@ -171,16 +210,20 @@ pub fn not_found(io: &mut Io, request: &mut Request) -> io::Result<()> {
 ///
 /// ```
 /// use vk::prelude::*;
-/// use vk_http::{self as http, Request};
+/// use vk_http::{self as http, Limits, Request};
 ///
 /// http::routes! {
 ///     /// Answers a request.
 ///     api:
 ///     GET "/user/{id}" => user,
 ///     PUT | PATCH "/user/{id}" => update,
+///     PUT "/upload" within PATIENT => upload,
 ///     GET "/static/{*path}" => file,
 ///     _ => http::not_found,
 /// }
+///
+/// /// For those who send much.
+/// const PATIENT: Limits = Limits { body_secs: 300, ..Limits::DEFAULT };
 ///
 /// /// Answers each request of a connection.
 /// #[vk::coroutine]
@@ -193,6 +236,7 @@ pub fn not_found(io: &mut Io, request: &mut Request) -> io::Result<()> {
 /// }
 /// # #[vk::coroutine] fn user(io: &mut Io, request: &Request) -> io::Result<()> { http::respond_status(io, request, 200) }
 /// # #[vk::coroutine] fn update(io: &mut Io, request: &mut Request) -> io::Result<()> { http::respond_status(io, request, 200) }
+/// # #[vk::coroutine] fn upload(io: &mut Io, request: &mut Request) -> io::Result<()> { http::respond_status(io, request, 200) }
 /// # #[vk::coroutine] fn file(io: &mut Io, request: &Request) -> io::Result<()> { http::respond_status(io, request, 200) }
 /// ```
 ///
@@ -204,26 +248,29 @@ pub fn not_found(io: &mut Io, request: &mut Request) -> io::Result<()> {
 /// one with more literal text wins. Paths are compared as they were sent, not decoded. A pattern has at most four
 /// parameters: see [`Request::param`].
 ///
+/// `within` gives a route [limits](crate::Limits) of its own: they are set in [`Request::limits`] before the handler runs,
+/// instead of those that the request was read within.
+///
 /// `HEAD` goes where `GET` does. A method that the path doesn't have is answered with 405 and `Allow`, one that nobody
 /// knows with 501, `OPTIONS` with 204 and `Allow`. Where no pattern fits, the handler of `_` answers, else 404.
 ///
-/// # Panics
-/// At the first request, if patterns contradict each other.
+/// A table that contradicts itself, with two patterns that nobody can tell apart or the same method for one of them twice,
+/// is found when the program starts, which ends with one line about it; so a build with one never follows another.
 #[macro_export]
 macro_rules! routes {
     (
         $(#[$meta:meta])* $vis:vis $name:ident:
-        $($($method:ident)|+ $pattern:literal => $($handler:ident)::+),+ $(,)?
+        $($($method:ident)|+ $pattern:literal $(within $limits:expr)? => $($handler:ident)::+),+ $(,)?
     ) => {
         $crate::routes! {
             $(#[$meta])* $vis $name:
-            $($($method)|+ $pattern => $($handler)::+,)+
+            $($($method)|+ $pattern $(within $limits)? => $($handler)::+,)+
             _ => $crate::not_found
         }
     };
     (
         $(#[$meta:meta])* $vis:vis $name:ident:
-        $($($method:ident)|+ $pattern:literal => $($handler:ident)::+,)+
+        $($($method:ident)|+ $pattern:literal $(within $limits:expr)? => $($handler:ident)::+,)+
         _ => $fallback:path $(,)?
     ) => {
         $(#[$meta])*
@@ -233,7 +280,10 @@ macro_rules! routes {
             match route {
                 $($crate::Route::Row(row) if row == const {
                     $crate::Routes::row($name::TABLE, [$(stringify!($method)),+][0], $pattern)
-                } => $($handler)::+(io, request),)+
+                } => {
+                    $(request.limits = $limits;)?
+                    $($handler)::+(io, request)
+                })+
                 $crate::Route::Dismissed => $crate::dismiss(io, request, $name::ROUTES),
                 _ => $fallback(io, request),
             }
@@ -241,9 +291,16 @@ macro_rules! routes {
 
         impl $name {
             const TABLE: &[$crate::Row] = &[$((&[$(stringify!($method)),+], $pattern)),+];
-            const ROUTES: &::std::sync::LazyLock<$crate::Routes> = {
-                static ROUTES: ::std::sync::LazyLock<$crate::Routes> =
-                    ::std::sync::LazyLock::new(|| $crate::Routes::new($name::TABLE));
+            const ROUTES: &$crate::Prepared = {
+                static ROUTES: $crate::Prepared = $crate::Prepared::new(|| {
+                    let routes = $crate::Routes::new($name::TABLE);
+                    routes.map_err(|error| {
+                        ::std::format!("the routes {}::{}: {error}", ::std::module_path!(), ::std::stringify!($name))
+                    })
+                });
+                #[::vk::rt::linkme::distributed_slice(::vk::rt::PREPARATIONS)]
+                #[linkme(crate = ::vk::rt::linkme)]
+                static PREPARATION: fn() -> ::std::result::Result<(), ::std::string::String> = || ROUTES.prepare();
                 &ROUTES
             };
         }
@@ -253,12 +310,11 @@ macro_rules! routes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::panic::catch_unwind;
 
     #[test]
     fn tables_that_contradict_themselves_are_refused() {
         fn is_refused(table: &'static [Row]) -> bool {
-            catch_unwind(|| Routes::new(table)).is_err()
+            Routes::new(table).is_err()
         }
         assert!(!is_refused(&[
             (&["GET"], "/a/{b}"),

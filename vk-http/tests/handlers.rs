@@ -6,6 +6,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 use vk::prelude::*;
+use vk_http::types::StatusCode;
 use vk_http::{self as http, Limits, Request, Text};
 
 http::routes! {
@@ -27,14 +28,23 @@ http::routes! {
     GET "/lines-too-late" => lines_too_late,
     OPTIONS "/own" => own,
     POST "/impatient" => impatient,
+    POST "/whole" => whole,
+    POST "/whole/small" within SMALL => whole,
+    POST "/whole/large" within Limits { body: u64::MAX, ..LIMITS } => whole,
+    POST "/streamed/small" within SMALL => streamed,
+    POST "/unread/small" within SMALL => unread,
     GET "/files/{*path}" => file,
     GET "/emptied" => emptied,
+    GET "/texts/{*path}" => text,
+    GET "/typed" => typed,
+    BREW "/typed" => typed,
     GET "/mistaken" => mistaken,
     GET "/host" => host,
     _ => fallback,
 }
 
-const LIMITS: Limits = Limits { fields: 20, line: 1000, ..Limits::DEFAULT };
+const LIMITS: Limits = Limits { fields: 20, line: 1000, body: 2000, ..Limits::DEFAULT };
+const SMALL: Limits = Limits { body: 10, ..LIMITS };
 
 #[vk::coroutine]
 fn serve(io: &mut Io) -> io::Result<()> {
@@ -243,6 +253,25 @@ fn impatient(io: &mut Io, request: &mut Request) -> io::Result<()> {
     http::respond(io, request, 200, "", &request.body)
 }
 
+#[vk::coroutine]
+fn whole(io: &mut Io, request: &mut Request) -> io::Result<()> {
+    http::read_whole_body(io, request, Limits::WHOLE_BODY)?;
+    http::respond(io, request, 200, "", &request.body)
+}
+
+#[vk::coroutine]
+fn streamed(io: &mut Io, request: &mut Request) -> io::Result<()> {
+    let length: Option<u64> = request.body_length();
+    http::begin(io, request, 200, "", length)?;
+    http::forward_body(io, request)?;
+    http::end(io, request)
+}
+
+#[vk::coroutine]
+fn unread(io: &mut Io, request: &Request) -> io::Result<()> {
+    http::respond(io, request, 200, "", b"unread")
+}
+
 /// The directory with files that the tests made.
 static ROOT: LazyLock<String> = LazyLock::new(|| {
     use std::os::unix::fs::symlink;
@@ -262,6 +291,11 @@ static ROOT: LazyLock<String> = LazyLock::new(|| {
     symlink("../../secret", files.join("out")).unwrap();
     symlink("/etc/passwd", files.join("far")).unwrap();
     symlink("a b.txt", files.join("in")).unwrap();
+    std::fs::create_dir(root.join("texts")).unwrap();
+    std::fs::write(root.join("texts/large.js"), large()).unwrap();
+    std::fs::write(root.join("texts/small.js"), "1").unwrap();
+    std::fs::write(root.join("texts/large.png"), large()).unwrap();
+    std::fs::write(root.join("404.html"), "<p>nothing").unwrap();
     for (name, second) in [
         ("a b.txt", 784_111_777),
         ("none.css", 784_111_777),
@@ -283,6 +317,41 @@ fn large() -> Vec<u8> {
 #[vk::coroutine]
 fn file(io: &mut Io, request: &Request) -> io::Result<()> {
     http::file(io, request, &ROOT, request.path())
+}
+
+#[vk::coroutine]
+fn text(io: &mut Io, request: &Request) -> io::Result<()> {
+    http::file_compressed(io, request, &ROOT, request.path())
+}
+
+/// Answers with the head as the crate `http` has it.
+#[vk::coroutine]
+fn typed(io: &mut Io, request: &Request) -> io::Result<()> {
+    let mut page: HeapBytes = io.alloc(1000)?;
+    let length: usize = {
+        let text = match request.head() {
+            Ok(head) => {
+                let (parts, ()) = head.into_parts();
+                let fields = parts
+                    .headers
+                    .iter()
+                    .map(|(name, value)| format!("{name}={}", value.as_bytes().escape_ascii()));
+                let fields = fields.collect::<Vec<_>>().join(" ");
+                format!(
+                    "{} {} {:?} {:?} {fields}",
+                    parts.method,
+                    parts.uri.path(),
+                    parts.uri.query(),
+                    parts.version
+                )
+            }
+            Err(error) => error.to_string(),
+        };
+        page[..text.len()].copy_from_slice(text.as_bytes());
+        text.len()
+    };
+    http::respond(io, request, StatusCode::OK.as_u16(), "", &page[..length])?;
+    io.free(&mut page)
 }
 
 const NO_NAMES: [&str; 9] = [
@@ -399,7 +468,7 @@ fn methods_are_dismissed() {
     assert!(ask("POST", "/squares").contains("|Allow: GET, HEAD, OPTIONS|"));
     assert_eq!(brief(&ask("BREW", "/squares")).0, "501");
     assert_eq!(ask("OPTIONS", "/trailers"), "HTTP/1.1 204 No Content|Allow: POST, OPTIONS||");
-    assert!(ask("OPTIONS", "*").contains("|Allow: GET, OPTIONS, PATCH, POST, PUT, HEAD|"));
+    assert!(ask("OPTIONS", "*").contains("|Allow: BREW, GET, OPTIONS, PATCH, POST, PUT, HEAD|"));
     assert_eq!(brief(&ask("OPTIONS", "/own")), ("200", "own options"));
     assert_eq!(brief(&ask("HEAD", "/trailers")).0, "405");
 }
@@ -586,9 +655,65 @@ fn limits_are_the_applications() {
 }
 
 #[test]
+fn bodies_have_a_limit() {
+    let post = |path: &str, fields: &str, body: &str| {
+        ask(&format!(
+            "POST {path} HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n{body}\
+             OPTIONS /own HTTP/1.1\r\nHost: a\r\n\r\n"
+        ))
+    };
+    let sized = |path: &str, size: usize| {
+        post(path, &format!("Content-Length: {size}"), &"x".repeat(size)).replace("HTTP/1.1 ", "~")
+    };
+    let next = "~200 OK|Content-Length: 11||own options";
+    let refused = |answer: &str| {
+        answer.starts_with("~413 Content Too Large|")
+            && answer.ends_with("|Connection: close||Content Too Large\n")
+    };
+    for path in ["/whole/small", "/streamed/small", "/unread/small"] {
+        let answer = sized(path, 10);
+        assert!(answer.starts_with("~200 ") && answer.ends_with(next), "{answer}");
+    }
+    for path in ["/whole/small", "/streamed/small"] {
+        assert!(refused(&sized(path, 11)));
+    }
+    assert!(sized("/unread/small", 11).ends_with(next));
+    // The application's own, and a route that is exempt from it.
+    assert!(sized("/whole", 2000).ends_with(next));
+    assert!(refused(&sized("/whole", 2001)));
+    assert!(sized("/whole/large", 2001).ends_with(next));
+    // Nobody is asked to send what is refused.
+    for path in ["/whole/small", "/streamed/small"] {
+        let expecting = |size: usize| {
+            post(path, &format!("Expect: 100-continue\r\nContent-Length: {size}"), "")
+                .replace("HTTP/1.1 ", "~")
+        };
+        assert!(expecting(10).starts_with("~100 Continue||"));
+        assert!(refused(&expecting(11)));
+    }
+    let unread = post("/unread/small", "Expect: 100-continue\r\nContent-Length: 11", "");
+    assert!(
+        unread.starts_with("HTTP/1.1 200 ") && unread.ends_with("|Connection: close||unread"),
+        "{unread}"
+    );
+    // A chunk that is too much is refused by its size, and nothing of it is waited for.
+    let chunks = |path: &str, body: &str| {
+        ask(&format!("POST {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{body}"))
+            .replace("HTTP/1.1 ", "~")
+    };
+    assert!(chunks("/whole/small", "6\r\n012345\r\n4\r\n6789\r\n0\r\n\r\n").ends_with("||0123456789"));
+    assert!(refused(&chunks("/whole/small", "6\r\n012345\r\n5\r\n")));
+    assert!(refused(&chunks("/whole/small", "b\r\n")));
+    let begun = "POST /streamed/small HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
+                 6\r\n012345\r\n5\r\n6789a\r\n0\r\n\r\n";
+    assert!(answers::<serve>(begun.as_bytes(), &[]).ends_with("\r\n\r\n6\r\n012345\r\n"));
+}
+
+#[test]
 fn files_are_served() {
     let tag = format!("\"{:x}-a\"", 784_111_777_000_000_000u64);
-    let file = format!("|ETag: {tag}|Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT|Accept-Ranges: bytes");
+    let validators = format!("|ETag: {tag}|Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT");
+    let file = format!("{validators}|Accept-Ranges: bytes");
     let kind = "|Content-Type: text/plain; charset=utf-8";
     assert_eq!(
         get("/files/a%20b.txt?q"),
@@ -609,7 +734,7 @@ fn files_are_served() {
         answer.starts_with("HTTP/1.1 416 ") && answer.contains("|Content-Range: bytes */10|"),
         "{answer}"
     );
-    let not_modified = format!("HTTP/1.1 304 Not Modified{file}||");
+    let not_modified = format!("HTTP/1.1 304 Not Modified{validators}||");
     assert_eq!(get_with("/files/a%20b.txt", &format!("If-None-Match: {tag}")), not_modified);
     for (validator, status) in [
         (tag.as_str(), "206"),
@@ -665,4 +790,87 @@ fn files_are_served() {
     assert!(
         answers::<serve>(request.as_bytes(), &[]).ends_with(&format!("\r\n\r\n{}", &large[65535..199_999]))
     );
+}
+
+#[test]
+fn what_is_missing_has_a_page() {
+    let page = "HTTP/1.1 404 Not Found|Content-Type: text/html; charset=utf-8|Content-Length: 10||";
+    assert_eq!(get("/files/nothing"), format!("{page}<p>nothing"));
+    assert_eq!(
+        get_with("/texts/nothing", "Range: bytes=0-1\r\nIf-None-Match: *"),
+        format!("{page}<p>nothing")
+    );
+    assert_eq!(ask("HEAD /files/nothing HTTP/1.1\r\nHost: a\r\n\r\n"), page);
+}
+
+#[test]
+fn texts_are_compressed() {
+    use std::io::Read;
+    /// The head's lines and the body of an answer, out of its chunks.
+    fn fetch(method: &str, name: &str, fields: &str) -> (Vec<String>, Vec<u8>) {
+        let request = format!("{method} /texts/{name} HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n");
+        let answer = talk::answers::<serve>(request.as_bytes(), &[]);
+        let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();
+        let head = str::from_utf8(&answer[..end]).unwrap().split("\r\n").map(str::to_owned).collect();
+        let (mut rest, mut body) = (&answer[end + 4..], Vec::new());
+        if !answer[..end].ends_with(b"chunked") {
+            return (head, rest.to_vec());
+        }
+        while let Some(line) = rest.windows(2).position(|bytes| bytes == b"\r\n") {
+            let size = usize::from_str_radix(str::from_utf8(&rest[..line]).unwrap(), 16).unwrap();
+            body.extend_from_slice(&rest[line + 2..][..size]);
+            rest = &rest[line + 2 + size + 2..];
+        }
+        (head, body)
+    }
+    let has = |head: &[String], line: &str| head.iter().any(|other| other.starts_with(line));
+    let (head, body) = fetch("GET", "large.js", "Accept-Encoding: gzip");
+    for line in [
+        "HTTP/1.1 200 OK",
+        "Content-Encoding: gzip",
+        "Vary: Accept-Encoding",
+        "ETag: W/\"",
+        "Last-Modified: ",
+    ] {
+        assert!(has(&head, line), "{line} in {head:?}");
+    }
+    assert!(has(&head, "Content-Type: text/javascript; charset=utf-8") && !has(&head, "Accept-Ranges"));
+    assert!(body.len() < 10_000);
+    let mut decoded = Vec::new();
+    flate2::read::GzDecoder::new(&body[..]).read_to_end(&mut decoded).unwrap();
+    assert_eq!(decoded, large());
+    assert_eq!(fetch("HEAD", "large.js", "Accept-Encoding: gzip"), (head.clone(), Vec::new()));
+
+    // Each of the two is known again, and by the other's tag, too.
+    let tag = head.iter().find_map(|line| line.strip_prefix("ETag: ")).unwrap();
+    for tag in [tag, &tag[2..]] {
+        for accept in ["gzip", "identity"] {
+            let fields = format!("Accept-Encoding: {accept}\r\nIf-None-Match: {tag}");
+            let (head, body) = fetch("GET", "large.js", &fields);
+            assert_eq!(head[0], "HTTP/1.1 304 Not Modified");
+            assert!(body.is_empty() && has(&head, "Vary: ") && !has(&head, "Content-Encoding"));
+        }
+    }
+
+    let (head, body) = fetch("GET", "large.js", "Accept-Encoding: gzip;q=0");
+    assert!(has(&head, "Vary: ") && has(&head, "ETag: \"") && body == large());
+    assert_eq!(fetch("GET", "large.js", "Range: bytes=1-3").1, &large()[1..4]);
+    let (head, _) = fetch("GET", "large.js", "Accept-Encoding: gzip\r\nRange: bytes=1-3");
+    assert_eq!(head[0], "HTTP/1.1 200 OK");
+    for (name, size) in [("large.png", large().len()), ("small.js", 1)] {
+        let (head, body) = fetch("GET", name, "Accept-Encoding: gzip");
+        assert!(!has(&head, "Vary") && !has(&head, "Content-Encoding") && body.len() == size, "{head:?}");
+    }
+}
+
+#[test]
+fn heads_are_typed() {
+    let answer = get_with("/typed?q=%20", "X-A: 1\r\nx-b: \u{e9}\r\nX-a:2\r\nX-Empty:");
+    assert_eq!(
+        brief(&answer).1,
+        r#"GET /typed Some("q=%20") HTTP/1.1 host=a x-a=1 x-a=2 x-b=\xc3\xa9 x-empty="#
+    );
+    let answer = ask("BREW http://other:8/typed HTTP/1.0\r\n\r\n");
+    assert_eq!(brief(&answer).1, "BREW /typed None HTTP/1.0 ");
+    assert_eq!(brief(&get("/typed?<")).1, "invalid uri character");
 }

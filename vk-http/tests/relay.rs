@@ -34,6 +34,9 @@ fn proxy(io: &mut Io) -> io::Result<()> {
     let mut client: Client = Client::new();
     client.answer_secs = 1;
     while http::read_request(io, &mut request)? {
+        if request.path() == "/small" {
+            request.limits.body = 4;
+        }
         http::field(io, &request, "X-Proxy", "vk")?;
         client::relay(io, &mut request, &mut client, base.target())?;
     }
@@ -85,6 +88,21 @@ fn fields() {
         answer,
         "HTTP/1.1 200 OK|X-Proxy: vk|Server: s|Set-Cookie: a|Set-Cookie: b|Via: 1.1 vk|Content-Length: 2||ok"
     );
+}
+
+#[test]
+fn bodies_that_are_too_large_stay_here() {
+    let request = |body: &str| format!("POST /small HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n{body}");
+    let (answer, asked) = relayed(&request("Content-Length: 4\r\n\r\nabcd"), OK);
+    assert!(
+        answer.starts_with("HTTP/1.1 100 Continue||HTTP/1.1 200 ") && asked.ends_with("||abcd"),
+        "{answer}"
+    );
+    let (answer, asked) = relayed(&request("Content-Length: 5\r\n\r\nabcde"), OK);
+    assert!(answer.starts_with("HTTP/1.1 413 ") && asked.is_empty(), "{answer}");
+    let chunked = request("Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n");
+    let (_, asked) = relayed(&chunked, OK);
+    assert!(!asked.contains("de") && !asked.ends_with("|0||"), "{asked}");
 }
 
 #[test]

@@ -43,6 +43,8 @@ pub struct App {
     pub stdio: Option<Handler>,
     /// The names of its positional arguments, if it takes any.
     pub args: Option<&'static str>,
+    /// Whether the application can serve as it was called: if not, the line that it ends with.
+    pub check: Option<fn() -> Result<(), String>>,
     /// Bytes of a micro-heap.
     pub heap: Option<u32>,
     /// Micro-processes at a time in one worker.

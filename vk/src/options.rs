@@ -232,6 +232,7 @@ mod tests {
         listeners: &[],
         stdio: None,
         args: Some("FILE"),
+        check: None,
         heap: None,
         max_procs: None,
         migrations: &[],

@@ -10,7 +10,7 @@ use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::process::ExitCode;
 use std::sync::OnceLock;
 use tracing_subscriber::EnvFilter;
-use vk_core::{Entry, registry};
+use vk_core::{Entry, preparation, registry};
 use vk_heap::{Arena, Config, Layout};
 use vk_poll::{Backend, Choice, Epoll, Uring, set_nonblocking};
 use vk_proc::activation::{self, Inherited};
@@ -41,6 +41,8 @@ pub fn serve(app: &App, options: &Options) -> Result<ExitCode, String> {
     // Before anybody is told that it listens.
     Layout::calculate(&arena(options)).map_err(|error| error.to_string())?;
     let wanted = addresses(app, options)?;
+    preparation::prepare()?;
+    app.check.map_or(Ok(()), |check| check())?;
     if build::is_probe() {
         println!("{}", build::probe_answer());
         return Ok(ExitCode::SUCCESS);

@@ -8,11 +8,13 @@
 //! its [`App`] is dropped, and after [`LIFE`] (or the life it was given) in any case, so a pipe to it can't be waited for for ever.
 
 mod app;
+mod browser;
 mod bytes;
 mod process;
 mod sys;
 
 pub use app::App;
+pub use browser::{Browser, Page};
 pub use bytes::{Random, expect, send};
 pub use libc::{SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGSTOP, SIGTERM};
 pub use process::{Orphans, Process};

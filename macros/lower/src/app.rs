@@ -14,7 +14,7 @@ pub fn app(input: TokenStream) -> TokenStream {
     }
 }
 
-const KEYS: &str = "name, about, listen, stdio, args, heap, max_procs, migrate";
+const KEYS: &str = "name, about, listen, stdio, args, check, heap, max_procs, migrate";
 
 #[derive(Default)]
 struct App {
@@ -23,6 +23,7 @@ struct App {
     listeners: Vec<(LitStr, Path)>,
     stdio: Option<Path>,
     args: Option<LitStr>,
+    check: Option<Path>,
     heap: Option<LitInt>,
     max_procs: Option<LitInt>,
     migrations: Vec<(Path, Path)>,
@@ -48,6 +49,9 @@ impl Parse for App {
                 "about" => once(&key, &mut app.about, input, "a string, `about: \"Echoes lines.\"`")?,
                 "stdio" => once(&key, &mut app.stdio, input, "the path of a coroutine, `stdio: echo`")?,
                 "args" => once(&key, &mut app.args, input, "a string, `args: \"HOST PORT\"`")?,
+                "check" => {
+                    once(&key, &mut app.check, input, "the path of a function, `check: has_database`")?
+                }
                 "heap" => once(&key, &mut app.heap, input, "bytes, `heap: 8192`")?,
                 "max_procs" => once(&key, &mut app.max_procs, input, "a number, `max_procs: 1000`")?,
                 "listen" => app.listeners.push(listener(input)?),
@@ -118,6 +122,7 @@ impl App {
             self.migrations.iter().map(|(coroutine, fill)| quote!(::vk::Migration::of::<#coroutine>(#fill)));
         let stdio = option(self.stdio.as_ref().map(|handler| quote!(::vk::Handler::of::<#handler>())));
         let args = option(self.args.as_ref());
+        let check = option(self.check.as_ref());
         let (heap, max_procs) = (option(self.heap.as_ref()), option(self.max_procs.as_ref()));
         quote! {
             fn main() -> ::std::process::ExitCode {
@@ -128,6 +133,7 @@ impl App {
                     listeners: &[#(#listeners),*],
                     stdio: #stdio,
                     args: #args,
+                    check: #check,
                     heap: #heap,
                     max_procs: #max_procs,
                     migrations: &[#(#migrations),*],

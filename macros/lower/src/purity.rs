@@ -12,7 +12,7 @@ use syn::{BinOp, Expr, ExprMacro, UnOp};
 /// them with an effect has the effect again at each resume; `coroutine`'s documentation says so.
 #[rustfmt::skip]
 const VIEWS: &[&str] = &[
-    "abs", "as_bytes", "as_deref", "as_deref_mut", "as_mut", "as_mut_slice", "as_ref", "as_slice", "as_str", "body",
+    "abs", "as_bytes", "as_deref", "as_deref_mut", "as_mut", "as_mut_slice", "as_ref", "as_slice", "as_str", "as_u16", "body",
     "body_length", "capacity", "clone", "cloned", "condition", "copied", "fields", "first", "get", "get_mut", "host",
     "is_empty", "is_err", "is_none", "is_ok", "is_some", "iter", "iter_mut", "last", "len", "max", "method", "min",
     "minor_version", "offers", "param", "path", "query", "target", "to_be_bytes", "to_le_bytes", "to_ne_bytes",

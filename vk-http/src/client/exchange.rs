@@ -6,6 +6,7 @@ use super::head::check;
 use super::receive::{available, back, receive_head};
 use super::url::Url;
 use super::{Client, Stage};
+use crate::Limits;
 use crate::head::Head;
 use crate::said::Said;
 use crate::scratch::{fill, keep};
@@ -282,7 +283,7 @@ impl Client {
     /// Forgets the former answer, whose body is freed, but not the fields of the request to come.
     pub(super) fn reset(&mut self, method: &str) {
         let said = replace(&mut self.message.said, Said::new());
-        self.message.reset(&self.limits);
+        self.message.reset(&Limits { body: u64::MAX, ..self.limits });
         self.message.said = said;
         self.message.head = Head { is_head: method == "HEAD", ..Head::NONE };
         (self.status, self.until_close) = (0, false);

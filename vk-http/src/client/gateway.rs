@@ -17,6 +17,7 @@ use super::url::Url;
 use super::{Client, Stage};
 use crate::answer::{end, plan, respond_status};
 use crate::body::arrives;
+use crate::close::refuse;
 use crate::request::Reading;
 use crate::response::{CONTINUE, Sending};
 use crate::scratch::{fill, keep};
@@ -46,7 +47,7 @@ const HOPS: [&str; 8] = [
 /// answer go with it.
 ///
 /// A server that can't be reached or talks nonsense makes it a 502, one that is too slow a 504 (see
-/// [`Client::connect_secs`], [`Client::answer_secs`]). If it answers before it has the whole request, the client gets
+/// [`Client::connect_secs`], [`Client::answer_secs`]). A body that announces to be [too large](Limits::body) is 413. If it answers before it has the whole request, the client gets
 /// the answer, and the connections end after it.
 ///
 /// # Errors
@@ -58,6 +59,9 @@ pub fn relay(io: &mut Io, request: &mut Request, client: &mut Client, base: &str
     if client.asker.is_none() {
         let peer: Option<SocketAddr> = io.peer().unwrap_or(None);
         client.asker = peer.map(|peer| peer.ip().to_canonical());
+    }
+    if request.is_too_large() {
+        return refuse(io, request, 413);
     }
     if request.expects.replace(false) {
         io.write_all(CONTINUE.as_bytes())?;

@@ -131,6 +131,10 @@ impl Client {
         self.message.trailers()
     }
 
+    pub(crate) fn message(&self) -> &Request {
+        &self.message
+    }
+
     /// Bytes of the answer's body that are to come; None if only their end will tell.
     pub fn body_length(&self) -> Option<u64> {
         self.message.body_length().filter(|_| !self.until_close)

@@ -15,6 +15,7 @@ fn main() -> ::std::process::ExitCode {
         ],
         stdio: ::core::option::Option::Some(::vk::Handler::of::<echo>()),
         args: ::core::option::Option::None,
+        check: ::core::option::Option::Some(database::is_there),
         heap: ::core::option::Option::Some(8192),
         max_procs: ::core::option::Option::None,
         migrations: &[::vk::Migration::of::<http::serve<64>>(http::from_v1)],
