@@ -15,7 +15,8 @@ use crate::close::refuse;
 use crate::conditions::Asked;
 use crate::gzip::{self, Gzip};
 use crate::made::WORTHWHILE;
-use crate::said::{field, field_of};
+use crate::redirect::redirect;
+use crate::said::field;
 use crate::scratch::{fill, keep};
 use crate::text::Text;
 use crate::{Request, accepts, date};
@@ -82,7 +83,7 @@ fn find(io: &mut Io, request: &Request, root: &str, path: &str, compress: bool) 
     request.leaves_rest();
     let facts: Facts = match look(root, path) {
         Found::File(_, facts) => facts,
-        Found::Directory => return redirect(io, request),
+        Found::Directory => return redirect(io, request, 301, request.path(), "/"),
         Found::Nothing(404) => return miss(io, request, root),
         Found::Nothing(status) => {
             let status: u16 = status;
@@ -142,25 +143,6 @@ fn miss(io: &mut Io, request: &Request, root: &str) -> io::Result<()> {
     let facts: Facts = facts;
     let size: u64 = facts.size;
     send(io, request, root, PAGE, &facts, 404, 0, size)
-}
-
-/// Sends a directory's client to the path with a slash.
-#[vk::coroutine]
-fn redirect(io: &mut Io, request: &Request) -> io::Result<()> {
-    match say_location(io, request) {
-        Ok(()) => respond_status(io, request, 301),
-        // The query is longer than the fields of an answer may be.
-        Err(error) if error.kind() == io::ErrorKind::InvalidInput => respond_status(io, request, 414),
-        Err(error) => Err(error),
-    }
-}
-
-#[vk::coroutine]
-fn say_location(io: &mut Io, request: &Request) -> io::Result<()> {
-    match request.query() {
-        None => field_of(io, request, "Location", &[request.path(), "/"]),
-        Some(_) => field_of(io, request, "Location", &[request.path(), "/?", request.query().unwrap_or("")]),
-    }
 }
 
 /// Answers with the bytes of a file from `from` to before `to`.

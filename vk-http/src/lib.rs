@@ -70,6 +70,7 @@ mod limits;
 mod made;
 mod protocol;
 mod read;
+mod redirect;
 mod request;
 mod response;
 mod routes;
@@ -94,6 +95,8 @@ pub use limits::Limits;
 pub use made::{json, print, respond_compressed, to_json};
 pub use protocol::upgrade;
 pub use read::{read_request, read_request_within};
+#[doc(hidden)]
+pub use redirect::plainly;
 pub use request::{Body, Request};
 pub use routes::not_found;
 #[doc(hidden)]

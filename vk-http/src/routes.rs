@@ -11,6 +11,7 @@
 
 use crate::Request;
 use crate::answer::{respond, respond_status};
+use crate::redirect::is_plain;
 use crate::request::{PARAMETERS, hash};
 use crate::said::field;
 use crate::text::Text;
@@ -78,6 +79,8 @@ pub enum Route {
     Nowhere,
     /// Its path fits, but not its method.
     Dismissed,
+    /// To the path that says [plainly](crate::plainly) what its path encodes.
+    Encoded,
 }
 
 /// What is answered with 405 rather than 501: the methods of RFC 9110 and RFC 5789 that come this far.
@@ -131,6 +134,9 @@ impl Routes {
 
     /// Finds out where `request` is to go, and its parameters.
     pub fn route(&self, request: &mut Request) -> Route {
+        if !is_plain(request.path()) {
+            return Route::Encoded;
+        }
         let Ok(found) = self.router.at(request.path()) else {
             return if request.path() == "*" { Route::Dismissed } else { Route::Nowhere };
         };
@@ -245,8 +251,9 @@ pub fn not_found(io: &mut Io, request: &mut Request) -> io::Result<()> {
 /// say, are made of each other.
 ///
 /// Patterns are [`matchit`](https://docs.rs/matchit)'s: `{id}` is one segment, `{*path}` the rest; of two that fit, the
-/// one with more literal text wins. Paths are compared as they were sent, not decoded. A pattern has at most four
-/// parameters: see [`Request::param`].
+/// one with more literal text wins. Paths are compared as they were sent, not decoded; one that encodes what needs no
+/// encoding, `/%75ser/7`, is redirected to the plain one (308), so that no pattern is passed by with it. A pattern has at
+/// most four parameters: see [`Request::param`].
 ///
 /// `within` gives a route [limits](crate::Limits) of its own: they are set in [`Request::limits`] before the handler runs,
 /// instead of those that the request was read within.
@@ -284,6 +291,7 @@ macro_rules! routes {
                     $(request.limits = $limits;)?
                     $($handler)::+(io, request)
                 })+
+                $crate::Route::Encoded => $crate::plainly(io, request),
                 $crate::Route::Dismissed => $crate::dismiss(io, request, $name::ROUTES),
                 _ => $fallback(io, request),
             }
