@@ -1,0 +1,122 @@
+//! What the targets of `vk-http` share: one connection in a simulated world.
+//!
+//! ```text
+//!  input ── in pieces ──► Sim ──► Worker ──► handler ──► answer
+//! ```
+//!
+//! Invariants: a world is as empty after a connection as it was before, so it is used again, since the addresses of an
+//! arena are kept for ever; it is given up now and then, since the simulator forgets no connection.
+
+use std::cell::RefCell;
+use std::io;
+use std::sync::OnceLock;
+use vk_core::Entry;
+use vk_core::rt::Coroutine;
+use vk_heap::{Arena, Config, Guard};
+use vk_poll::{Backend, Faults, Sim};
+use vk_proc::ledger::Ledger;
+use vk_proc::{Settings, Worker};
+
+/// Connections after which a world is given up.
+const LIFE: u32 = 1000;
+
+/// A worker, and the world that it lives in.
+struct House {
+    sim: Sim,
+    worker: Worker<Sim>,
+    connections: u32,
+}
+
+impl House {
+    fn new() -> House {
+        static LEDGER: OnceLock<Ledger> = OnceLock::new();
+        let ledger = LEDGER.get_or_init(|| Ledger::new(1).unwrap());
+        let sim = Sim::new(1, Faults::NONE);
+        let config = Config { heaps: 1, heap_size: 4096, pool_blocks: 64, guard: Guard::Off };
+        let settings = Settings { max_procs: 1, ledger, worker: 0 };
+        let worker = Worker::new(Arena::new(&config).unwrap(), sim.clone(), None, settings).unwrap();
+        House { sim, worker, connections: 0 }
+    }
+
+    /// What is answered to `input`, which comes in pieces and then ends.
+    fn answer(&mut self, handler: &'static Entry, input: &[u8], pieces: &[&[u8]]) -> Vec<u8> {
+        debug_assert_eq!(pieces.concat(), input);
+        self.connections += 1;
+        let (stream, peer) = self.sim.stream();
+        self.worker.start_on(handler, stream, stream).unwrap();
+        let (input, mut sent, mut over) = (input.to_vec(), 0, false);
+        let mut ends: Vec<usize> = pieces
+            .iter()
+            .scan(0, |end, piece| {
+                *end += piece.len();
+                Some(*end)
+            })
+            .collect();
+        ends.reverse();
+        let (answers, client) = (std::rc::Rc::new(RefCell::new(Vec::new())), peer.clone());
+        let heard = answers.clone();
+        self.sim.drive(move |_| {
+            heard.borrow_mut().extend(client.recv());
+            if let Some(&end) = ends.last() {
+                let taken = client.send(&input[sent..end]);
+                sent += taken;
+                if sent == end {
+                    ends.pop();
+                }
+                return taken > 0;
+            }
+            if !over {
+                client.shutdown();
+            }
+            !std::mem::replace(&mut over, true)
+        });
+        self.worker.run().expect("the worker goes on until the connection is done");
+        self.sim.close(stream);
+        assert_eq!(self.worker.stats().panics, 0);
+        self.worker.check_conservation().unwrap();
+        answers.borrow_mut().extend(peer.recv());
+        answers.take()
+    }
+}
+
+/// What `C` answers to `input`, sent whole, then cut in other ways.
+pub fn answers<C: Coroutine<Args = (), Output = io::Result<()>>>(input: &[u8]) -> Vec<Vec<u8>> {
+    thread_local! {
+        static HOUSE: RefCell<House> = RefCell::new(House::new());
+    }
+    // In two, at another place for each input.
+    let place = input.iter().fold(7, |hash: usize, byte| hash.wrapping_mul(31) ^ usize::from(*byte));
+    let (first, second) = input.split_at(place % (input.len() + 1));
+    let mut cuts = vec![vec![input], vec![first, second]];
+    cuts.extend([1, 2, 7, 100].map(|size| input.chunks(size).collect()));
+    HOUSE.with_borrow_mut(|house| {
+        if house.connections > LIFE {
+            *house = House::new();
+        }
+        cuts.iter().map(|pieces| house.answer(Entry::handler::<C>(), input, pieces)).collect()
+    })
+}
+
+/// As [`answers`]: the one answer there is, without dates.
+///
+/// # Panics
+/// If it depends on the cuts.
+pub fn answer<C: Coroutine<Args = (), Output = io::Result<()>>>(input: &[u8]) -> Vec<u8> {
+    let mut answers = answers::<C>(input).into_iter().map(|answer| undated(&answer));
+    let whole = answers.next().expect("the input is sent whole, too");
+    for (number, answer) in answers.enumerate() {
+        assert!(
+            answer == whole,
+            "cut in way {number}: {}\nwhole: {}",
+            answer.escape_ascii(),
+            whole.escape_ascii()
+        );
+    }
+    whole
+}
+
+/// Without the lines that tell the time: the second may have changed in between.
+fn undated(answer: &[u8]) -> Vec<u8> {
+    let lines = answer.split_inclusive(|byte| *byte == b'\n').filter(|line| !line.starts_with(b"Date: "));
+    lines.flatten().copied().collect()
+}
