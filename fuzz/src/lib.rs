@@ -8,7 +8,9 @@
 //! arena are kept for ever; it is given up now and then, since the simulator forgets no connection.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::io;
+use std::rc::Rc;
 use std::sync::OnceLock;
 use vk_core::Entry;
 use vk_core::rt::Coroutine;
@@ -38,30 +40,23 @@ impl House {
         House { sim, worker, connections: 0 }
     }
 
-    /// What is answered to `input`, which comes in pieces and then ends.
-    fn answer(&mut self, handler: &'static Entry, input: &[u8], pieces: &[&[u8]]) -> Vec<u8> {
-        debug_assert_eq!(pieces.concat(), input);
+    /// What is answered to bytes that come in these pieces, and then end.
+    fn answer(&mut self, handler: &'static Entry, pieces: &[&[u8]]) -> Vec<u8> {
         self.connections += 1;
         let (stream, peer) = self.sim.stream();
         self.worker.start_on(handler, stream, stream).unwrap();
-        let (input, mut sent, mut over) = (input.to_vec(), 0, false);
-        let mut ends: Vec<usize> = pieces
-            .iter()
-            .scan(0, |end, piece| {
-                *end += piece.len();
-                Some(*end)
-            })
-            .collect();
-        ends.reverse();
-        let (answers, client) = (std::rc::Rc::new(RefCell::new(Vec::new())), peer.clone());
+        let pieces = pieces.iter().filter(|piece| !piece.is_empty());
+        let mut pieces: VecDeque<Vec<u8>> = pieces.map(|piece| piece.to_vec()).collect();
+        let mut over = false;
+        let (answers, client) = (Rc::new(RefCell::new(Vec::new())), peer.clone());
         let heard = answers.clone();
         self.sim.drive(move |_| {
             heard.borrow_mut().extend(client.recv());
-            if let Some(&end) = ends.last() {
-                let taken = client.send(&input[sent..end]);
-                sent += taken;
-                if sent == end {
-                    ends.pop();
+            if let Some(piece) = pieces.front_mut() {
+                let taken = client.send(piece);
+                piece.drain(..taken);
+                if piece.is_empty() {
+                    pieces.pop_front();
                 }
                 return taken > 0;
             }
@@ -79,8 +74,11 @@ impl House {
     }
 }
 
-/// What `C` answers to `input`, sent whole, then cut in other ways.
-pub fn answers<C: Coroutine<Args = (), Output = io::Result<()>>>(input: &[u8]) -> Vec<Vec<u8>> {
+/// What `C` answers to `input` behind a `beginning`, sent whole, then cut in other ways.
+pub fn answers<C>(beginning: &[u8], input: &[u8]) -> Vec<Vec<u8>>
+where
+    C: Coroutine<Args = (), Output = io::Result<()>>,
+{
     thread_local! {
         static HOUSE: RefCell<House> = RefCell::new(House::new());
     }
@@ -93,7 +91,8 @@ pub fn answers<C: Coroutine<Args = (), Output = io::Result<()>>>(input: &[u8]) -
         if house.connections > LIFE {
             *house = House::new();
         }
-        cuts.iter().map(|pieces| house.answer(Entry::handler::<C>(), input, pieces)).collect()
+        let cuts = cuts.iter().map(|pieces| [&[beginning], &pieces[..]].concat());
+        cuts.map(|pieces| house.answer(Entry::handler::<C>(), &pieces)).collect()
     })
 }
 
@@ -101,8 +100,11 @@ pub fn answers<C: Coroutine<Args = (), Output = io::Result<()>>>(input: &[u8]) -
 ///
 /// # Panics
 /// If it depends on the cuts.
-pub fn answer<C: Coroutine<Args = (), Output = io::Result<()>>>(input: &[u8]) -> Vec<u8> {
-    let mut answers = answers::<C>(input).into_iter().map(|answer| undated(&answer));
+pub fn answer<C>(beginning: &[u8], input: &[u8]) -> Vec<u8>
+where
+    C: Coroutine<Args = (), Output = io::Result<()>>,
+{
+    let mut answers = answers::<C>(beginning, input).into_iter().map(|answer| undated(&answer));
     let whole = answers.next().expect("the input is sent whole, too");
     for (number, answer) in answers.enumerate() {
         assert!(

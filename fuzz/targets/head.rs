@@ -43,7 +43,7 @@ fn serve(io: &mut Io) -> io::Result<()> {
 }
 
 fuzz_target!(|input: &[u8]| {
-    let answer = vk_fuzz::answer::<serve>(input);
+    let answer = vk_fuzz::answer::<serve>(b"", input);
     let last = answer.strip_prefix(b"HTTP/1.1 100 Continue\r\n\r\n").unwrap_or(&answer);
     let known = [&b""[..], b"HTTP/1.1 200 ", b"HTTP/1.1 4", b"HTTP/1.1 5"];
     assert!(known.iter().any(|known| last.starts_with(known)), "{}", answer.escape_ascii());

@@ -31,5 +31,5 @@ fn serve(io: &mut Io) -> io::Result<()> {
 }
 
 fuzz_target!(|input: &[u8]| {
-    vk_fuzz::answer::<serve>(input);
+    vk_fuzz::answer::<serve>(b"", input);
 });
