@@ -8,12 +8,16 @@
 //! its [`App`] is dropped, and after [`LIFE`] (or the life it was given) in any case, so a pipe to it can't be waited for for ever.
 
 mod app;
+mod browser;
 mod bytes;
+mod clients;
 mod process;
 mod sys;
 
 pub use app::App;
+pub use browser::Browser;
 pub use bytes::{Random, expect, send};
+pub use clients::{left_out, program};
 pub use libc::{SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGSTOP, SIGTERM};
 pub use process::{Orphans, Process};
 pub use sys::{descriptors, has_uring, is_nonblocking, refuse_uring, reset_on_close, set_nonblocking};
