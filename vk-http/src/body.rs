@@ -60,7 +60,8 @@ pub fn read_whole_body(io: &mut Io, request: &mut Request, limit: usize) -> io::
 #[vk::coroutine]
 fn grow(io: &mut Io, request: &mut Request, room: usize) -> io::Result<()> {
     let mut place: HeapBytes = io.alloc(room)?;
-    place[..request.body.len()].copy_from_slice(&request.body);
+    // Vacant until now: a mutable look at all of it would make all of it resident.
+    place.vacant(0..request.body.len()).copy_from_slice(&request.body);
     std::mem::swap(&mut place, &mut request.body.place);
     io.free(&mut place)
 }

@@ -1,18 +1,10 @@
 //! A real browser, driven by the DevTools protocol over a pipe.
 
+use crate::clients::{left_out, program};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-
-/// Where Chromium is, if it is.
-fn chromium() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    let names = ["chromium", "chromium-browser", "google-chrome"];
-    std::env::split_paths(&path)
-        .flat_map(|folder| names.map(|name| folder.join(name)))
-        .find(|file| file.is_file())
-}
 
 /// A browser without a window, which ends with the test.
 #[derive(Debug)]
@@ -33,10 +25,8 @@ impl Browser {
     /// # Panics
     /// If it can't be started.
     pub fn start(folder: &Path) -> Option<Browser> {
-        let Some(program) = chromium() else {
-            eprintln!("left out: there is no Chromium here");
-            return None;
-        };
+        let program = ["chromium", "chromium-browser", "google-chrome"].into_iter().find_map(program);
+        let program = program.or_else(|| left_out("Chromium"))?;
         // The protocol is spoken on descriptors 3 and 4. `timeout` ends all that it has started, in any case.
         let script = "exec timeout -k 1 60 \"$0\" \"$@\" 3<&0 4>&1 </dev/null >/dev/null 2>&1";
         let mut child = Command::new("sh")
@@ -104,12 +94,12 @@ impl Browser {
         self.call(&page.0, "Page.reload", json!({}));
     }
 
-    /// The value of an expression in a page; null if it is just leaving for another one.
+    /// The value of an expression in a page, that of a promise once it is kept; null if it is just leaving for another one.
     ///
     /// # Panics
     /// If the browser has ended.
     pub fn evaluate(&mut self, page: &Page, expression: &str) -> Value {
-        let params = json!({ "expression": expression, "returnByValue": true });
+        let params = json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
         self.ask(&page.0, "Runtime.evaluate", params)["result"]["result"]["value"].clone()
     }
 }

@@ -10,12 +10,14 @@
 mod app;
 mod browser;
 mod bytes;
+mod clients;
 mod process;
 mod sys;
 
 pub use app::App;
 pub use browser::{Browser, Page};
 pub use bytes::{Random, expect, send};
+pub use clients::{left_out, program};
 pub use libc::{SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGSTOP, SIGTERM};
 pub use process::{Orphans, Process};
 pub use sys::{descriptors, has_uring, is_nonblocking, refuse_uring, reset_on_close, set_nonblocking};

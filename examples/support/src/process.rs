@@ -58,8 +58,20 @@ impl Process {
     /// # Panics
     /// If it has ended.
     pub fn resident(self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    /// The most bytes of memory that it has occupied so far.
+    ///
+    /// # Panics
+    /// If it has ended.
+    pub fn peak(self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(self, name: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.0)).expect("a living process");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a living process");
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a living process");
         let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number of KiB");
         kib * 1024
     }

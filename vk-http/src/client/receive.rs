@@ -116,11 +116,11 @@ fn whole_there(io: &mut Io, client: &mut Client, limit: usize) -> Result<(), Fai
         if end > client.message.body.place.len() {
             let room: usize = end.max(2 * begin).min(limit);
             let mut place: HeapBytes = io.alloc(room)?;
-            place[..begin].copy_from_slice(&client.message.body);
+            place.vacant(0..begin).copy_from_slice(&client.message.body);
             std::mem::swap(&mut place, &mut client.message.body.place);
             io.free(&mut place)?;
         }
-        io.read_exact(&mut client.message.body.place[begin..end])?;
+        io.read_exact(client.message.body.place.vacant(begin..end))?;
         client.message.body.length = end;
         client.message.took(there);
     }
