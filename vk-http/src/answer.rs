@@ -4,7 +4,7 @@ use crate::response::{ResponseHead, Sending};
 use crate::status::page;
 use crate::{Request, date};
 use std::io;
-use vk_core::{Io, Line, time};
+use vk_core::{Io, LastWords, Line, time};
 
 /// Answers a request with a status, a content type ("" for none) and a whole body.
 ///
@@ -52,6 +52,7 @@ pub fn begin(
     length: Option<u64>,
 ) -> io::Result<()> {
     request.plan(status, content_type, length)?;
+    io.last_words(LastWords::NONE)?;
     let date: u64 = date::now();
     write!(io, "{}", ResponseHead::new(request, status, content_type, length, date))?;
     request.expects.set(false);

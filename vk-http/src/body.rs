@@ -2,8 +2,8 @@
 
 use crate::Request;
 use crate::chunked::Taken;
-use crate::close::abort;
-use crate::response::{CONTINUE, Sending};
+use crate::close::{abort, proceed};
+use crate::response::Sending;
 use crate::status::{Failure, Refused};
 use std::io;
 use std::time::Duration;
@@ -122,7 +122,7 @@ fn available(io: &mut Io, request: &mut Request) -> io::Result<u64> {
 #[vk::coroutine]
 pub(crate) fn arrives(io: &mut Io, request: &mut Request) -> Result<u64, Failure> {
     if request.expects.replace(false) {
-        io.write_all(CONTINUE.as_bytes())?;
+        proceed(io)?;
     }
     while !request.is_read() {
         let patience: Duration = request.patience();

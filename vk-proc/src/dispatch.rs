@@ -15,7 +15,7 @@ use std::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
 use std::sync::atomic::compiler_fence;
 use vk_core::task::{Mark, Request};
 use vk_core::{Descriptor, Port, Sink, Source, Task, Wait};
-use vk_heap::{HeapId, OpenError, failpoint};
+use vk_heap::{Heap, HeapId, OpenError, failpoint};
 use vk_poll::Backend;
 
 /// Rounds of serving and running in one dispatch, so that a connection with endless input lets others in.
@@ -48,14 +48,26 @@ impl<B: Backend> Worker<B> {
             panics::report(self.known[index].name, index);
             self.stats.panics += 1;
             self.failed |= self.is_borrower(index);
-            // What it did since the last commit has not happened. A damaged log changes nothing: it ends.
-            let _ = self.world.arena.rollback();
             if self.is_live(id) {
-                self.end(id);
+                self.fail(id, heap);
             }
         }
         failpoint!("dispatched");
         self.runs(HeapId::NONE);
+    }
+
+    /// A micro-process has panicked: what it did since the last commit has not happened. It ends in order if it can.
+    fn fail(&mut self, id: HeapId, heap: Heap) {
+        let goes_on = self.world.arena.rollback().is_ok()
+            && panics::catch(|| Process::of(heap).fail(&mut self.world)).unwrap_or(false);
+        if goes_on {
+            self.enqueue(id);
+            self.world.arena.close(id);
+        } else {
+            // A damaged log, or one more panic, changes nothing.
+            let _ = self.world.arena.rollback();
+            self.end(id);
+        }
     }
 
     /// Notes for who comes after this worker which micro-process is being dispatched.

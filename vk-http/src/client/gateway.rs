@@ -17,14 +17,15 @@ use super::url::Url;
 use super::{Client, Stage};
 use crate::answer::{end, respond_status};
 use crate::body::arrives;
+use crate::close::proceed;
 use crate::request::Reading;
-use crate::response::{CONTINUE, Sending};
+use crate::response::Sending;
 use crate::scratch::{fill, keep};
 use crate::status::{Failure, is_bodiless, reason};
 use crate::{Limits, Request};
 use std::io::{self, ErrorKind, Write};
 use std::net::{IpAddr, SocketAddr};
-use vk_core::{Child, HeapBytes, Io, Sink, Source};
+use vk_core::{Child, HeapBytes, Io, LastWords, Sink, Source};
 
 /// Fields that are said to the next one only (RFC 9110, 7.6.1), and those that the proxy says itself.
 const HOPS: [&str; 8] = [
@@ -60,7 +61,7 @@ pub fn relay(io: &mut Io, request: &mut Request, client: &mut Client, base: &str
         client.asker = peer.map(|peer| peer.ip().to_canonical());
     }
     if request.expects.replace(false) {
-        io.write_all(CONTINUE.as_bytes())?;
+        proceed(io)?;
     }
     loop {
         let has_body: bool = !request.is_read();
@@ -160,6 +161,7 @@ fn answer(io: &mut Io, request: &mut Request, client: &mut Client, uploader: &Ch
     }
     let length: Option<u64> = client.body_length();
     request.plan(client.status, "", length)?;
+    io.last_words(LastWords::NONE)?;
     fill(|scratch| write_answer(scratch, request, client, length))?;
     let mut head: HeapBytes = keep(io)?;
     let sent: Result<(), Fault> = io.write_all(&head).map_err(|error| Fault::from(&error));
