@@ -31,6 +31,7 @@ vk::vk_app! {
     args: "HOST PORT",
     heap: 8192,
     max_procs: 1000,
+    opens_files: true,
     migrate: service::shout => service::shout_from_v1,
 }
 

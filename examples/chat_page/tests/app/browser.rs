@@ -1,12 +1,14 @@
 //! Two pages in a real browser, driven by the DevTools protocol over a pipe. Left out where there is no Chromium.
 
-use crate::{kill_workers, start};
+use crate::{BUILD, kill_workers, reload, start, start_at};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use vk_try::eventually;
+use std::time::Duration;
+use std::{fs, thread};
+use vk_try::{App, SIGHUP, eventually};
 
 /// Where Chromium is, if it is.
 fn chromium() -> Option<PathBuf> {
@@ -26,8 +28,8 @@ struct Browser {
 }
 
 impl Browser {
-    fn start(program: &Path) -> Browser {
-        let profile = Path::new(env!("CARGO_TARGET_TMPDIR")).join("chromium");
+    fn start(program: &Path, name: &str) -> Browser {
+        let profile = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("chromium-{name}"));
         // The protocol is spoken on descriptors 3 and 4. `timeout` ends all that it has started, in any case.
         let script = "exec timeout -k 1 60 \"$0\" \"$@\" 3<&0 4>&1 </dev/null >/dev/null 2>&1";
         let mut child = Command::new("sh")
@@ -39,6 +41,9 @@ impl Browser {
                 "--disable-gpu",
                 "--disable-dev-shm-usage",
                 "--no-first-run",
+                // Only one of the pages is seen.
+                "--disable-background-timer-throttling",
+                "--disable-renderer-backgrounding",
             ])
             .args(["--remote-debugging-pipe", "--user-data-dir"])
             .arg(profile)
@@ -70,12 +75,25 @@ impl Browser {
         }
     }
 
-    /// Opens a page: its session.
+    /// Opens a page, and waits until it is connected: its session. It keeps all its WebSockets in `sockets`.
     fn open(&mut self, address: SocketAddr) -> Value {
-        let url = format!("http://{address}/");
-        let target = self.call(&Value::Null, "Target.createTarget", json!({ "url": url }));
+        let target = self.call(&Value::Null, "Target.createTarget", json!({ "url": "about:blank" }));
         let params = json!({ "targetId": target["targetId"], "flatten": true });
-        self.call(&Value::Null, "Target.attachToTarget", params)["sessionId"].clone()
+        let page = self.call(&Value::Null, "Target.attachToTarget", params)["sessionId"].clone();
+        self.call(&page, "Page.enable", json!({}));
+        let script = "window.sockets = []; \
+            window.WebSocket = class extends WebSocket { constructor(...a) { super(...a); sockets.push(this); } }";
+        self.call(&page, "Page.addScriptToEvaluateOnNewDocument", json!({ "source": script }));
+        self.call(&page, "Page.navigate", json!({ "url": format!("http://{address}/") }));
+        let state = "document.getElementById('state')?.value";
+        eventually("the page is connected", || self.evaluate(&page, state) == "connected");
+        page
+    }
+
+    /// The page has never been cut off: its first WebSocket is open.
+    fn is_undisturbed(&mut self, page: &Value) {
+        let state = "`${sockets.length} ${sockets[0].readyState} ${document.getElementById('cuts').value}`";
+        assert_eq!(self.evaluate(page, state), "1 1 0");
     }
 
     /// The value of an expression in a page.
@@ -112,12 +130,8 @@ fn pages_go_on_when_workers_are_killed() {
         return;
     };
     let (app, _) = start("browser");
-    let mut browser = Browser::start(&program);
+    let mut browser = Browser::start(&program, "browser");
     let pages = [browser.open(app.address(0)), browser.open(app.address(0))];
-    for page in &pages {
-        let state = "document.getElementById('state')?.value";
-        eventually("the page is connected", || browser.evaluate(page, state) == "connected");
-    }
     let mut all = String::new();
     for round in 0..3 {
         for (number, page) in pages.iter().enumerate() {
@@ -133,7 +147,94 @@ fn pages_go_on_when_workers_are_killed() {
     all += "|me: end";
     for page in &pages {
         browser.hears(page, &all);
-        let state = "`${document.getElementById('state').value} ${document.getElementById('cuts').value}`";
-        assert_eq!(browser.evaluate(page, state), "connected 0");
+        browser.is_undisturbed(page);
     }
+}
+
+/// Two pages talk without a pause while `happens` does: neither is cut off, and each sees all that was said, once.
+fn pages_talk_while(name: &str, installed: &Path, happens: impl FnOnce(&App)) {
+    const WORDS: usize = 200;
+    let Some(program) = chromium() else {
+        eprintln!("left out: there is no Chromium here");
+        return;
+    };
+    let (app, _) = start_at(installed, name);
+    let mut browser = Browser::start(&program, name);
+    let pages = ["a", "b"].map(|name| (name, browser.open(app.address(0))));
+    for (name, page) in &pages {
+        let script = format!(
+            "document.getElementById('name').value = '{name}'; window.n = 0; \
+             window.talk = setInterval(() => {{ \
+                 document.getElementById('text').value = n++; document.forms[0].requestSubmit(); \
+                 if (n == {WORDS}) clearInterval(talk); }}, 10)"
+        );
+        browser.evaluate(page, &script);
+    }
+    happens(&app);
+    let lines = "[...document.querySelectorAll('li')].map(line => line.textContent)";
+    let said = pages.each_ref().map(|(_, page)| {
+        let mut said = Value::Null;
+        eventually("all that was said is on the page", || {
+            said = browser.evaluate(page, lines);
+            said.as_array().is_some_and(|said| said.len() >= 2 * WORDS)
+        });
+        said
+    });
+    // What would come twice would have come by now.
+    thread::sleep(Duration::from_millis(200));
+    for (name, page) in &pages {
+        assert_eq!(browser.evaluate(page, lines), said[0]);
+        let all = said[0].as_array().unwrap().iter().map(|line| line.as_str().unwrap());
+        let of_one: Vec<&str> = all.filter(|line| line.starts_with(name)).collect();
+        let expected: Vec<String> = (0..WORDS).map(|n| format!("{name}: {n}")).collect();
+        assert_eq!(of_one, expected);
+        browser.is_undisturbed(page);
+    }
+    assert_eq!(said[0], said[1]);
+}
+
+#[test]
+fn pages_talk_while_workers_are_killed() {
+    pages_talk_while("killed", Path::new(BUILD), |app| {
+        for _ in 0..8 {
+            kill_workers(app);
+            thread::sleep(Duration::from_millis(100));
+        }
+    });
+}
+
+#[test]
+fn pages_talk_while_it_is_reloaded() {
+    pages_talk_while("reloaded", Path::new(BUILD), |app| (0..5).for_each(|_| reload(app)));
+}
+
+/// The next build has another page, and its workers are killed, too.
+#[test]
+fn pages_talk_while_the_next_build_comes() {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("build");
+    let (path, next) = (directory.join("chat_page"), directory.join("next"));
+    let _ = fs::remove_dir_all(&directory);
+    fs::create_dir_all(&directory).unwrap();
+    fs::hard_link(BUILD, &path).unwrap();
+    let (before, after) = (b"<title>Chat</title>", b"<title>Talk</title>");
+    let mut build = fs::read(BUILD).unwrap();
+    let place =
+        build.windows(before.len()).position(|bytes| bytes == before).expect("it has the page's title");
+    build[place..place + after.len()].copy_from_slice(after);
+    fs::copy(BUILD, &next).unwrap();
+    fs::write(&next, build).unwrap();
+    pages_talk_while("next", &path, |app| {
+        fs::rename(&next, &path).unwrap();
+        // Another test may just start a process, which has the file open for writing until it executes something else.
+        eventually("the next build's page", || {
+            app.process().signal(SIGHUP);
+            thread::sleep(Duration::from_millis(300));
+            let mut stream = app.connect();
+            write!(stream, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+            let mut page = String::new();
+            stream.read_to_string(&mut page).unwrap();
+            page.contains("<title>Talk</title>")
+        });
+        kill_workers(app);
+    });
 }

@@ -205,6 +205,7 @@ pub struct App<'a> {
     pub args: Option<&'a str>,
     pub heap: Option<u32>,
     pub max_procs: Option<u32>,
+    pub opens_files: bool,
     pub migrations: &'a [Migration],
 }
 
@@ -246,9 +247,11 @@ impl Migration {
 
 /// Prints the declaration, and serves one line by `stdio`.
 pub fn main(app: &App<'_>) -> std::process::ExitCode {
-    let App { name, version, about, listeners, stdio, args, heap, max_procs, migrations } = app;
+    let App { name, version, about, listeners, stdio, args, heap, max_procs, opens_files, migrations } = app;
     let addresses: Vec<_> = listeners.iter().map(|listener| listener.address).collect();
-    println!("{name} {version} {about:?} {addresses:?} {args:?} {heap:?} {max_procs:?} {migrations:?}");
+    println!(
+        "{name} {version} {about:?} {addresses:?} {args:?} {heap:?} {max_procs:?} {opens_files} {migrations:?}"
+    );
     let mut io = Io::new("line\n", [true, false, true]);
     let handler = stdio.as_ref().or(listeners.first().map(|listener| &listener.handler));
     match handler.map(|handler| (handler.0)(&mut io)) {

@@ -17,6 +17,7 @@ fn main() -> ::std::process::ExitCode {
         args: ::core::option::Option::None,
         heap: ::core::option::Option::Some(8192),
         max_procs: ::core::option::Option::None,
+        opens_files: false,
         migrations: &[::vk::Migration::of::<http::serve<64>>(http::from_v1)],
     };
     ::vk::main(&APP)
