@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use std::{fs, thread};
 use vk_try::{App, SIGHUP, eventually};
@@ -19,8 +20,12 @@ fn chromium() -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
+/// Two browsers that start at the same time may end each other.
+static TURN: Mutex<()> = Mutex::new(());
+
 /// A browser without a window, which ends with the test.
 struct Browser {
+    _turn: MutexGuard<'static, ()>,
     child: Child,
     commands: ChildStdin,
     answers: BufReader<ChildStdout>,
@@ -29,7 +34,9 @@ struct Browser {
 
 impl Browser {
     fn start(program: &Path, name: &str) -> Browser {
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let profile = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("chromium-{name}"));
+        let _ = fs::remove_dir_all(&profile);
         // The protocol is spoken on descriptors 3 and 4. `timeout` ends all that it has started, in any case.
         let script = "exec timeout -k 1 60 \"$0\" \"$@\" 3<&0 4>&1 </dev/null >/dev/null 2>&1";
         let mut child = Command::new("sh")
@@ -52,7 +59,7 @@ impl Browser {
             .spawn()
             .unwrap();
         let (commands, answers) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
-        Browser { child, commands, answers, last: 0 }
+        Browser { _turn, child, commands, answers, last: 0 }
     }
 
     /// What the browser answers to a command; `session` is a page's, null for the browser itself.
