@@ -7,6 +7,9 @@ use std::io::{Read, Write};
 use vk::prelude::*;
 use vk_http::{self as http, Request};
 
+/// More than all rings and buffers on the way hold.
+static LARGE: [u8; 4 << 20] = [b'x'; 4 << 20];
+
 #[vk::coroutine]
 fn serve(io: &mut Io) -> io::Result<()> {
     let mut request: Request = Request::new();
@@ -35,6 +38,7 @@ fn serve(io: &mut Io) -> io::Result<()> {
                 http::respond(io, &request, 200, "", b"abc")?;
                 http::write(io, &request, b"def")?;
             }
+            "/large" => http::respond(io, &request, 200, "", &LARGE)?,
             "/panic" => panic!("asked to"),
             "/panic/in" => {
                 http::begin(io, &request, 200, "", Some(5))?;
@@ -122,6 +126,20 @@ fn an_answer_that_has_begun_is_not_answered_for() {
     assert_eq!(ask("/panic/in"), ("HTTP/1.1 200 OK|Content-Length: 5||".to_owned(), false));
     // The next request has not been looked at.
     assert_eq!(ask("/panic/after"), ("HTTP/1.1 200 OK|Content-Length: 3||abc".to_owned(), false));
+}
+
+/// The last commit is within the first answer: whatever was written behind it is undone, and nothing can follow.
+#[test]
+fn half_of_an_answer_is_not_answered_for() {
+    let get = |path| format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+    let (answer, _) = say(&[get("/large"), get("/panic")].concat());
+    let (head, body) = answer.split_once("||").unwrap();
+    assert_eq!(head, format!("HTTP/1.1 200 OK|Content-Length: {}", LARGE.len()));
+    assert!(
+        body.len() <= LARGE.len() && body.bytes().all(|byte| byte == b'x'),
+        "{}",
+        &body[body.len() - 99..]
+    );
 }
 
 /// Whatever was answered in the dispatch in which the handler failed has not happened: the first request that has no

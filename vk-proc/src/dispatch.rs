@@ -48,26 +48,30 @@ impl<B: Backend> Worker<B> {
             panics::report(self.known[index].name, index);
             self.stats.panics += 1;
             self.failed |= self.is_borrower(index);
+            // What it did since the last commit has not happened. After a damaged log it just ends.
+            let undone = self.world.arena.rollback().is_ok();
             if self.is_live(id) {
-                self.fail(id, heap);
+                if undone && self.fail(heap) {
+                    self.enqueue(id);
+                    self.world.arena.close(id);
+                } else {
+                    self.end(id);
+                }
             }
         }
         failpoint!("dispatched");
         self.runs(HeapId::NONE);
     }
 
-    /// A micro-process has panicked: what it did since the last commit has not happened. It ends in order if it can.
-    fn fail(&mut self, id: HeapId, heap: Heap) {
-        let goes_on = self.world.arena.rollback().is_ok()
-            && panics::catch(|| Process::of(heap).fail(&mut self.world)).unwrap_or(false);
-        if goes_on {
-            self.enqueue(id);
-            self.world.arena.close(id);
-        } else {
-            // A damaged log, or one more panic, changes nothing.
+    /// Leaves a micro-process, which stands at a commit, nothing to do but to [end](Process::fail). False if there is
+    /// nothing left to be sent, or it is too damaged for that.
+    pub(crate) fn fail(&mut self, heap: Heap) -> bool {
+        self.world.enter(heap);
+        panics::catch(|| Process::of(heap).fail(&mut self.world)).unwrap_or_else(|_| {
+            // One more panic changes nothing.
             let _ = self.world.arena.rollback();
-            self.end(id);
-        }
+            false
+        })
     }
 
     /// Notes for who comes after this worker which micro-process is being dispatched.

@@ -183,7 +183,7 @@ impl<B: Backend> Worker<B> {
     }
 
     /// Says what a micro-process died of. True if there is something left to be sent.
-    fn bury(&mut self, mut process: Process) -> bool {
+    fn bury(&mut self, process: Process) -> bool {
         let main = process.task(process.main());
         let handler = self.world.registry.get(main.entry).map_or("?", Entry::name);
         let seat = self.seat;
@@ -214,7 +214,7 @@ impl<B: Backend> Worker<B> {
         // It answers for this death once: who comes after a worker that dies here finds it ending, or lets it run again.
         seat.suspect.store(HeapId::NONE.to_bits(), Relaxed);
         failpoint!("answers");
-        let goes_on = process.fail(&mut self.world);
+        let goes_on = self.fail(process.heap());
         failpoint!("fails");
         goes_on
     }
