@@ -65,11 +65,14 @@ pub fn plain(input: TokenStream) -> TokenStream {
 /// Declares an application: its name, listeners and limits. Expands to `main`.
 ///
 /// Keys: `name`, and optionally `about`, `listen: "ADDR:PORT" => coroutine` (repeatable), `stdio: coroutine`,
-/// `args: "USAGE"`, `check: function`, `heap: BYTES`, `max_procs: N`, `migrate: coroutine => function` (repeatable); at
-/// least one of `listen` and `stdio`.
+/// `args: "USAGE"`, `check: function`, `heap: BYTES`, `max_procs: N`, `opens_files: true`,
+/// `migrate: coroutine => function` (repeatable); at least one of `listen` and `stdio`.
 ///
 /// The function of `check` is an `fn() -> Result<(), String>`, called once before the application serves: with an error, a
 /// line that says what is wrong, it does not, and as the next build it is refused.
+///
+/// An application whose handlers open files by their names says so by `opens_files`: under `--confine strict` a worker
+/// can't, and it is better not to begin than to fail at the first request.
 ///
 /// The function of `migrate` is an `fn(&Old, &mut New)`. When this build takes over a micro-process that runs an older
 /// version of the coroutine and waits at a checkpoint, variables of the same name and type are carried over; it sets the

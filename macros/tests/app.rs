@@ -37,6 +37,7 @@ vk::vk_app! {
     check: service::is_rested,
     heap: 8192,
     max_procs: 1000,
+    opens_files: true,
     migrate: service::shout => service::shout_from_v1,
 }
 

@@ -1,7 +1,7 @@
 //! Connections that stand half-way and wait, while something happens beside them.
 
 use crate::dialogue::with_length;
-use crate::{Kind, Probe, Trial, Wrong};
+use crate::{Dialogue, Exchange, Kind, Probe, Trial, Wrong};
 use vk_try::Random;
 
 /// Bytes that each of them sends, in two halves.
@@ -21,6 +21,8 @@ enum Stage {
     Change,
     /// In a line.
     Line,
+    /// In a frame of a WebSocket's second message.
+    Message,
     /// In a stream, the first half of which has come back, changed.
     Stream,
 }
@@ -30,6 +32,8 @@ struct Innocent {
     stage: Stage,
     probe: Probe,
     body: Vec<u8>,
+    /// The conversation over a WebSocket, and the message under way.
+    talk: Option<(Dialogue, Exchange)>,
     /// What [`Incoming::head`](crate::Incoming::head) has told of the answer that is under way.
     length: Option<usize>,
 }
@@ -46,7 +50,7 @@ impl Crowd {
     #[track_caller]
     pub fn gather(trial: &Trial, count: usize, seed: u64) -> Crowd {
         let mut random = Random(seed);
-        let stages = [Stage::Echo, Stage::Change, Stage::Line, Stage::Stream];
+        let stages = [Stage::Echo, Stage::Change, Stage::Line, Stage::Stream, Stage::Message];
         let stage = |n: usize| if n.is_multiple_of(2) { Stage::Idle } else { stages[n / 2 % stages.len()] };
         let begin = |n| {
             Innocent::begin(trial, stage(n), &mut random)
@@ -85,10 +89,12 @@ impl Innocent {
             Stage::Idle | Stage::Echo | Stage::Change => Kind::Http,
             Stage::Line => Kind::Lines,
             Stage::Stream => Kind::Changed,
+            Stage::Message => Kind::Socket,
         };
         let mut probe = Probe::to(trial.addresses()[kind as usize]);
         let mut body: Vec<u8> = (0..BODY).map(|_| b'a' + random.below(26) as u8).collect();
         let mut length = None;
+        let mut talk = None;
         match stage {
             Stage::Idle => probe.try_check()?,
             Stage::Echo => {
@@ -113,12 +119,23 @@ impl Innocent {
                 crate::change(&mut answer, 0);
                 probe.incoming.bytes(&answer[..BODY / 2])?;
             }
+            Stage::Message => {
+                let mut dialogue = Dialogue::new(kind, random.number());
+                for _ in 0..2 {
+                    let Exchange { request, answer, .. } = dialogue.exchange();
+                    probe.send(&request)?;
+                    answer.expect(&mut probe.incoming)?;
+                }
+                let exchange = dialogue.exchange();
+                probe.send(&exchange.request[..exchange.request.len() / 2])?;
+                talk = Some((dialogue, exchange));
+            }
         }
-        Ok(Innocent { stage, probe, body, length })
+        Ok(Innocent { stage, probe, body, talk, length })
     }
 
     fn finish(&mut self) -> Result<(), Wrong> {
-        let Innocent { stage, probe, body, length } = self;
+        let Innocent { stage, probe, body, talk, length } = self;
         match stage {
             Stage::Idle => probe.asks("/state", b"2")?,
             Stage::Echo => {
@@ -141,6 +158,15 @@ impl Innocent {
                 probe.send(&body[BODY / 2..])?;
                 crate::change(body, 0);
                 probe.incoming.bytes(&body[BODY / 2..])?;
+            }
+            Stage::Message => {
+                let (dialogue, Exchange { request, answer, .. }) = talk.as_mut().expect("it has begun one");
+                probe.send(&request[request.len() / 2..])?;
+                answer.expect(&mut probe.incoming)?;
+                if let Some(Exchange { request, answer, .. }) = dialogue.last() {
+                    probe.send(&request)?;
+                    answer.expect(&mut probe.incoming)?;
+                }
             }
         }
         probe.outgoing.hang_up();

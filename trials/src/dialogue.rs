@@ -1,6 +1,6 @@
 //! What is said on a connection: numbered requests, each with the answer that it must have.
 
-use crate::{Incoming, Wrong};
+use crate::{Incoming, Wrong, talk};
 use vk_try::Random;
 
 /// What is spoken, in the order of the trial application's listeners.
@@ -14,11 +14,13 @@ pub enum Kind {
     Changed,
     /// Each line comes back.
     Lines,
+    /// Messages, each answered with its number and itself.
+    Socket,
 }
 
 impl Kind {
     /// All.
-    pub const ALL: [Kind; 4] = [Kind::Raw, Kind::Http, Kind::Changed, Kind::Lines];
+    pub const ALL: [Kind; 5] = [Kind::Raw, Kind::Http, Kind::Changed, Kind::Lines, Kind::Socket];
 }
 
 /// Changes each byte by its place, the first of which is `at`: what is done twice, or at another place, is seen.
@@ -35,6 +37,8 @@ pub enum Answer {
     Bytes(Vec<u8>),
     /// A response with status 200 and this body.
     Body(Vec<u8>),
+    /// Another protocol from here on: a WebSocket, with this proof.
+    Upgrade(String),
 }
 
 /// A request, and its answer.
@@ -61,6 +65,7 @@ impl Answer {
                 let length = from.head(200)?;
                 from.body(length, body)
             }
+            Answer::Upgrade(proof) => from.upgrade(proof),
         }
     }
 }
@@ -105,6 +110,11 @@ impl Dialogue {
         self.count += 1;
         let (request, answer) = match self.kind {
             Kind::Http => self.http(),
+            Kind::Socket if number == 0 => talk::hello(),
+            Kind::Socket => {
+                let payload = self.payload();
+                talk::message(number, &payload, &mut self.at, &mut self.random)
+            }
             kind => {
                 let mut bytes = self.payload();
                 if kind == Kind::Lines {
@@ -119,6 +129,13 @@ impl Dialogue {
             }
         };
         Exchange { number, request, answer }
+    }
+
+    /// What is said before the end, if something is.
+    pub fn last(&mut self) -> Option<Exchange> {
+        let says_goodbye = self.kind == Kind::Socket && self.count > 0;
+        let (request, answer) = says_goodbye.then(|| talk::goodbye(&mut self.random))?;
+        Some(Exchange { number: self.count, request, answer })
     }
 
     /// Lines of random lengths that the server takes, the last one ended, too.
@@ -137,10 +154,15 @@ impl Dialogue {
             let head = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
             (head.into_bytes(), Answer::Body(body.to_vec()))
         };
-        match self.random.below(10) {
+        match self.random.below(11) {
             0 => get("/plaintext", b"Hello, World!"),
             1 | 2 => get("/state", self.count.to_string().as_bytes()),
             3 => get(&format!("/sleep?ms={}", self.random.below(30)), b"slept"),
+            10 => {
+                let limit = self.random.below(2000);
+                let body: String = (0..limit).map(|n| format!("{n}\n")).collect();
+                get(&format!("/numbers?to={limit}"), body.as_bytes())
+            }
             4 | 5 => {
                 let body = self.payload();
                 let mut answer = body.clone();

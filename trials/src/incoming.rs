@@ -199,6 +199,20 @@ impl Incoming {
         if chunked == length.is_some() { self.wrong("a response with no length, or two") } else { Ok(length) }
     }
 
+    /// Expects the head that makes the connection a WebSocket, with this proof.
+    ///
+    /// # Errors
+    /// If something else comes.
+    pub fn upgrade(&mut self, proof: &str) -> Result<(), Wrong> {
+        let mut lines = vec![self.line()?];
+        while lines.last().is_some_and(|line| !line.is_empty()) {
+            lines.push(self.line()?);
+        }
+        let is_one = lines[0].starts_with("HTTP/1.1 101 ")
+            && lines.contains(&format!("Sec-WebSocket-Accept: {proof}"));
+        if is_one { Ok(()) } else { self.wrong(format!("{lines:?} where a WebSocket was to begin")) }
+    }
+
     /// Expects a body, of the length or in the chunks that [`head`](Incoming::head) has told of.
     ///
     /// # Errors

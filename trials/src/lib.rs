@@ -23,6 +23,7 @@ mod load;
 mod outgoing;
 mod probe;
 mod settings;
+mod talk;
 mod trial;
 
 pub use chaos::Chaos;
@@ -33,4 +34,5 @@ pub use load::{Load, Summary};
 pub use outgoing::{Outgoing, connect};
 pub use probe::Probe;
 pub use settings::{Setup, is_long, kills, seed, setups};
+pub use talk::PIECE;
 pub use trial::Trial;

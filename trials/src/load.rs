@@ -165,8 +165,10 @@ fn write(
     mut pace: Random,
     ahead: &SyncSender<Exchange>,
 ) {
-    while !shared.stop.load(Relaxed) {
-        let exchange = dialogue.exchange();
+    loop {
+        let goes_on = !shared.stop.load(Relaxed);
+        let exchange = if goes_on { Some(dialogue.exchange()) } else { dialogue.last() };
+        let Some(exchange) = exchange else { break };
         let (number, request) = (exchange.number, exchange.request.clone());
         // Only a reader that has failed is gone.
         if ahead.send(exchange).is_err() {
@@ -178,6 +180,9 @@ fn write(
                 number,
                 &Wrong { offset: 0, what: format!("it is not taken in: {what}") },
             );
+        }
+        if !goes_on {
+            break;
         }
         if pace.below(10) == 0 {
             thread::sleep(Duration::from_millis(pace.below(50)));

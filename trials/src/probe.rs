@@ -76,17 +76,27 @@ impl Probe {
         self.incoming.body(length, body)
     }
 
-    /// Asks for `target` on a connection of its own, and waits until that ends; returns how long it took.
+    /// Asks for `target`, whose handler fails, on a connection of its own, and waits until that ends, which has to say
+    /// so; returns how long it took.
     ///
     /// # Panics
-    /// If the connection doesn't end.
+    /// If the connection doesn't end, or not with a 500.
     #[track_caller]
     pub fn fire(address: SocketAddr, target: &str) -> Duration {
         let begin = Instant::now();
         let mut probe = Probe::to(address);
-        // If it has ended already, then it has ended.
-        let _ = probe.get(target);
-        probe.incoming.is_over().unwrap_or_else(|wrong| panic!("the connection of {target}: {wrong:?}"));
+        probe.fails(target).unwrap_or_else(|wrong| panic!("the connection of {target}: {wrong:?}"));
         begin.elapsed()
+    }
+
+    /// Asks for `target`, whose handler fails: that is said, and the connection ends.
+    ///
+    /// # Errors
+    /// If it is not so.
+    fn fails(&mut self, target: &str) -> Result<(), Wrong> {
+        self.get(target)?;
+        let length = self.incoming.head(500)?;
+        self.incoming.body(length, b"")?;
+        self.incoming.end()
     }
 }

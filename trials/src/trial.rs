@@ -17,14 +17,14 @@ pub struct Trial {
 }
 
 impl Trial {
-    /// Starts the application with its four listeners on free ports.
+    /// Starts the application with its listeners on free ports.
     ///
     /// # Panics
     /// If it doesn't come up.
     #[track_caller]
     pub fn start(executable: &str, setup: &Setup) -> Trial {
         eprintln!("{setup:?}");
-        Trial::start_with(executable, setup, 4, |_| ())
+        Trial::start_with(executable, setup, Kind::ALL.len(), |_| ())
     }
 
     /// Starts an application with so many listeners, by a command that `prepare` may change; with none it has the one

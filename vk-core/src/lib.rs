@@ -28,6 +28,7 @@
 pub mod bytes;
 pub mod entry;
 pub mod io;
+pub mod last_words;
 pub mod line;
 pub mod migrate;
 mod operations;
@@ -41,6 +42,7 @@ pub mod time;
 pub use bytes::HeapBytes;
 pub use entry::Entry;
 pub use io::{Io, Tally, World};
+pub use last_words::LastWords;
 pub use line::Line;
 pub use migrate::{Migration, New, Old};
 pub use operations::process::{Child, Sink, Source};

@@ -1,7 +1,6 @@
 //! The plain record of one running coroutine.
 
-use crate::Plain;
-use crate::hash;
+use crate::{LastWords, Plain, hash};
 use std::io;
 use std::mem::{offset_of, swap};
 use std::ptr::NonNull;
@@ -207,6 +206,8 @@ pub struct Task {
     pub tx_error: i32,
     /// The hash of the checkpoint that the task stands at, 0 while it is at work.
     pub checkpoint: u64,
+    /// Who speaks on the sink should the micro-process fail.
+    pub last_words: LastWords,
     /// What the task asks of the dispatcher.
     pub request: Request,
     /// What came of it.
@@ -262,6 +263,7 @@ impl Task {
             rx_error: 0,
             tx_error: 0,
             checkpoint: 0,
+            last_words: LastWords::NONE,
             request: Request::None,
             outcome: Outcome::None,
             frame,
@@ -341,7 +343,7 @@ impl Task {
     }
 
     /// Exchanges where two tasks' input comes from, with what has come of it.
-    pub(crate) fn exchange_inputs(&mut self, other: &mut Task) {
+    pub fn exchange_inputs(&mut self, other: &mut Task) {
         swap(&mut self.rx, &mut other.rx);
         swap(&mut self.rx_storage, &mut other.rx_storage);
         swap(&mut self.source, &mut other.source);
@@ -352,7 +354,7 @@ impl Task {
     }
 
     /// Exchanges where two tasks' output goes to, with what is unsent of it.
-    pub(crate) fn exchange_outputs(&mut self, other: &mut Task) {
+    pub fn exchange_outputs(&mut self, other: &mut Task) {
         swap(&mut self.tx, &mut other.tx);
         swap(&mut self.tx_storage, &mut other.tx_storage);
         swap(&mut self.sink, &mut other.sink);
@@ -360,6 +362,7 @@ impl Task {
         swap(&mut self.tx_mark, &mut other.tx_mark);
         swap(&mut self.tx_error, &mut other.tx_error);
         swap(&mut self.stall, &mut other.stall);
+        swap(&mut self.last_words, &mut other.last_words);
     }
 
     /// Whether nothing more can be sent: the side is ended, or has failed.

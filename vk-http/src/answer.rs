@@ -5,7 +5,7 @@ use crate::response::{ResponseHead, Sending};
 use crate::status::page;
 use crate::{Request, date};
 use std::io;
-use vk_core::{Io, Line, time};
+use vk_core::{Io, LastWords, Line, time};
 
 /// Answers a request with a status, a content type ("" for none) and a whole body.
 ///
@@ -75,7 +75,8 @@ pub(crate) fn announce(
     Ok(())
 }
 
-/// Decides how the answer is framed, and whether the connection goes on after it: not if the server is about to end.
+/// Decides how the answer is framed, and whether the connection goes on after it: not if the server is about to end. From
+/// now on nobody else may answer.
 ///
 /// # Errors
 /// `InvalidInput` if this request was answered already, or the head would not be one.
@@ -90,7 +91,8 @@ pub(crate) fn plan(
     if io.is_ending()? {
         request.closing.set(true);
     }
-    request.plan(status, content_type, length)
+    request.plan(status, content_type, length)?;
+    io.last_words(LastWords::NONE)
 }
 
 /// Writes a piece of the body of the answer that [`begin`] began.

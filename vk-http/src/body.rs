@@ -2,8 +2,8 @@
 
 use crate::Request;
 use crate::chunked::Taken;
-use crate::close::abort;
-use crate::response::{CONTINUE, Sending};
+use crate::close::{abort, proceed};
+use crate::response::Sending;
 use crate::status::{Failure, Refused};
 use std::io;
 use std::time::Duration;
@@ -128,7 +128,7 @@ pub(crate) fn arrives(io: &mut Io, request: &mut Request) -> Result<u64, Failure
         return Err(Failure::Refused(Refused(413)));
     }
     if request.expects.replace(false) {
-        io.write_all(CONTINUE.as_bytes())?;
+        proceed(io)?;
     }
     while !request.is_read() {
         let patience: Duration = request.patience();

@@ -1,12 +1,12 @@
 //! The end of a connection, such that what was sent last arrives.
 
-use crate::Request;
 use crate::answer::respond_status;
 use crate::limits::{LINGER, LINGER_TIME};
-use crate::response::Sending;
+use crate::response::{CONTINUE, Sending};
 use crate::status::reason;
+use crate::{Request, date};
 use std::io;
-use vk_core::Io;
+use vk_core::{Io, LastWords, Line};
 
 /// Ends our side and waits for the peer's end, throwing away what it still sends, within limits.
 ///
@@ -27,9 +27,32 @@ pub(crate) fn linger(io: &mut Io) -> io::Result<()> {
     }
 }
 
+/// What a request is answered with whose handler fails before its answer has begun.
+pub(crate) const FAILURE: LastWords = LastWords::of::<fail>();
+
+/// Says 500 in the stead of a handler that has failed, and ends the connection. Without a body: nobody knows any more
+/// whether it was asked for with `HEAD`.
+#[vk::coroutine]
+fn fail(io: &mut Io) -> io::Result<()> {
+    let date: Line<29> = date::line();
+    io.write_all(b"HTTP/1.1 500 Internal Server Error\r\nDate: ")?;
+    io.write_all(&date)?;
+    io.write_all(b"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")?;
+    linger(io)
+}
+
+/// Says that the body may come. Half of that can't be followed by [`FAILURE`].
+#[vk::coroutine]
+pub(crate) fn proceed(io: &mut Io) -> io::Result<()> {
+    io.last_words(LastWords::NONE)?;
+    io.write_all(CONTINUE.as_bytes())?;
+    io.last_words(FAILURE)
+}
+
 /// Refuses a request and ends the connection: answers with `status`, if no answer has begun.
 ///
-/// The next [`read_request`](crate::read_request) finds no request. So a handler's error becomes a 500:
+/// The next [`read_request`](crate::read_request) finds no request. A handler's error that is not refused becomes a 500;
+/// so it becomes another status:
 ///
 /// ```
 /// # use vk::prelude::*;
@@ -40,7 +63,7 @@ pub(crate) fn linger(io: &mut Io) -> io::Result<()> {
 ///     let mut request: Request = Request::new();
 ///     while http::read_request(io, &mut request)? {
 ///         if let Err(_) = api(io, &mut request) {
-///             http::refuse(io, &request, 500)?;
+///             http::refuse(io, &request, 503)?;
 ///         }
 ///     }
 ///     Ok(())

@@ -42,6 +42,9 @@ const PIECE: u64 = 64 * 1024;
 ///   what begins with a dot, so that neither `..` nor `.git` is found; for symbolic links that lead out of `root`
 ///   (`openat2`'s `RESOLVE_BENEATH`).
 ///
+/// A worker under `--confine strict` may open no file: an application that serves some says `opens_files: true` in
+/// `vk_app!`, and does not begin there.
+///
 /// Memory is 64 KiB at most. Reading from the disk holds the worker up; what is read often is in the page cache.
 ///
 /// ```

@@ -41,6 +41,8 @@
 //!   that lets the answer arrive; the handler learns of it as an error or as the end of requests;
 //! - each request has one answer, framed as it was announced: a handler that does otherwise gets an error,
 //!   and its connection is closed rather than out of step;
+//! - a request whose handler fails before it answers, by an error, a panic, a fault or without end, is answered with 500,
+//!   and the connection ends;
 //! - memory is bounded: the head by 16 KiB (see [`Limits`]), a body taken whole by the limit given, a streamed one by the
 //!   rings it goes through.
 #![forbid(unsafe_code)]

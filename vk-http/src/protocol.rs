@@ -3,7 +3,7 @@
 use crate::response::Sending;
 use crate::{Request, date};
 use std::io;
-use vk_core::{Io, Line};
+use vk_core::{Io, LastWords, Line};
 
 /// Answers with 101: from here on the connection is the handler's, in `protocol`. What the client has sent behind its
 /// request is there to be read from `io`; [`read_request`](crate::read_request) finds no further request.
@@ -34,6 +34,7 @@ use vk_core::{Io, Line};
 #[vk::coroutine]
 pub fn upgrade(io: &mut Io, request: &Request, protocol: &str) -> io::Result<()> {
     request.may_upgrade(protocol)?;
+    io.last_words(LastWords::NONE)?;
     let date: Line<29> = date::line();
     request.status.set(101);
     io.write_all(b"HTTP/1.1 101 Switching Protocols\r\nDate: ")?;

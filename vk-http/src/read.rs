@@ -1,7 +1,7 @@
 //! Requests, one after the other.
 
 use crate::body::skip_body;
-use crate::close::{linger, refuse};
+use crate::close::{FAILURE, linger, refuse};
 use crate::head::ENTRY;
 use crate::response::Sending;
 use crate::scan::Scan;
@@ -89,6 +89,7 @@ fn receive(io: &mut Io, request: &mut Request, limits: &Limits) -> Result<bool, 
         io.free(&mut place)?;
     }
     request.reset(limits);
+    io.last_words(FAILURE)?;
     if !arrives(io, limits.idle_secs)? {
         request.sending.set(Sending::Gone);
         return Ok(false);

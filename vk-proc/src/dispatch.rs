@@ -15,7 +15,7 @@ use std::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
 use std::sync::atomic::compiler_fence;
 use vk_core::task::{Mark, Request};
 use vk_core::{Descriptor, Port, Sink, Source, Task, Wait};
-use vk_heap::{HeapId, OpenError, failpoint};
+use vk_heap::{Heap, HeapId, OpenError, failpoint};
 use vk_poll::Backend;
 
 /// Rounds of serving and running in one dispatch, so that a connection with endless input lets others in.
@@ -48,14 +48,30 @@ impl<B: Backend> Worker<B> {
             panics::report(self.known[index].name, index);
             self.stats.panics += 1;
             self.failed |= self.is_borrower(index);
-            // What it did since the last commit has not happened. A damaged log changes nothing: it ends.
-            let _ = self.world.arena.rollback();
+            // What it did since the last commit has not happened. After a damaged log it just ends.
+            let undone = self.world.arena.rollback().is_ok();
             if self.is_live(id) {
-                self.end(id);
+                if undone && self.fail(heap) {
+                    self.enqueue(id);
+                    self.world.arena.close(id);
+                } else {
+                    self.end(id);
+                }
             }
         }
         failpoint!("dispatched");
         self.runs(HeapId::NONE);
+    }
+
+    /// Leaves a micro-process, which stands at a commit, nothing to do but to [end](Process::fail). False if there is
+    /// nothing left to be sent, or it is too damaged for that.
+    pub(crate) fn fail(&mut self, heap: Heap) -> bool {
+        self.world.enter(heap);
+        panics::catch(|| Process::of(heap).fail(&mut self.world)).unwrap_or_else(|_| {
+            // One more panic changes nothing.
+            let _ = self.world.arena.rollback();
+            false
+        })
     }
 
     /// Notes for who comes after this worker which micro-process is being dispatched.

@@ -20,6 +20,7 @@
 #![allow(unsafe_code)]
 
 mod claim;
+mod last_words;
 mod migrate;
 
 use std::io;
@@ -30,7 +31,7 @@ use vk_core::io::Tally;
 use vk_core::io::bytes_of;
 use vk_core::rt::Coroutine;
 use vk_core::task::{Mark, Outcome, Request, Task};
-use vk_core::{Descriptor, Entry, Io, Nanos, Port, Sink, Source, Wait, World};
+use vk_core::{Descriptor, Entry, Io, LastWords, Nanos, Port, Sink, Source, Wait, World};
 use vk_heap::{Heap, Span, failpoint};
 use vk_vectoring::{Ring, Vectoring, exchange};
 
@@ -348,11 +349,14 @@ impl Process {
                 world.tally.ended += 1;
                 let task = self.task(span);
                 task.wait = Wait::Ended;
-                task.failed = result.is_err();
+                task.failed |= result.is_err();
                 if let Err(error) = result {
                     match world.attended {
                         true => tracing::error!(coroutine = entry.name(), %error, "ended with an error"),
                         false => tracing::debug!(coroutine = entry.name(), %error, "ended with an error"),
+                    }
+                    if span == self.main() {
+                        self.begin_last_words(world);
                     }
                 }
             }
@@ -466,6 +470,7 @@ impl Process {
             std::mem::swap(&mut c.tx_storage, &mut p.tx_storage);
             (c.tx_ended, c.tx_error) = (p.tx_ended, p.tx_error);
             c.stall = std::mem::replace(&mut p.stall, Nanos::MAX);
+            c.last_words = std::mem::replace(&mut p.last_words, LastWords::NONE);
             if let Port::Task(reader) = to {
                 self.task(reader).source = Port::Task(child);
             }
@@ -620,11 +625,17 @@ impl Process {
 
     /// Its tasks.
     pub fn tasks<'a>(&self) -> impl Iterator<Item = &'a Task> {
-        let (process, mut span) = (*self, self.first());
+        let process = *self;
+        self.spans().map(move |span| &*process.task(span))
+    }
+
+    /// The places of its tasks.
+    fn spans(&self) -> impl Iterator<Item = Span> + use<> {
+        let (process, mut next) = (*self, self.first());
         std::iter::from_fn(move || {
-            let task = (!span.is_empty()).then(|| process.task(span))?;
-            span = task.next;
-            Some(&*task)
+            let span = next;
+            next = (!span.is_empty()).then(|| process.task(span))?.next;
+            Some(span)
         })
     }
 

@@ -129,20 +129,20 @@ impl<B: Backend> Worker<B> {
         let process = Process::claim(heap, |entry| self.world.registry.get(entry).map(Entry::frame_size));
         // One that was being made has no root, or not yet its connection, which is still the listener's.
         let unborn = heap.root().is_empty() || process.is_some_and(|process| !self.is_owner(process));
-        let Some(process) = process.filter(|_| !unborn && !offends) else {
-            match process {
-                Some(process) if offends => self.bury(process),
-                _ if unborn => {}
-                _ => {
-                    tracing::error!(heap = id.index(), "a micro-process is damaged, and ends");
-                    self.stats.faults += 1;
-                }
+        if process.is_none() && !unborn {
+            tracing::error!(heap = id.index(), "a micro-process is damaged, and ends");
+            self.stats.faults += 1;
+        }
+        match process.filter(|_| !unborn) {
+            Some(process) if !offends || self.bury(process) => {
+                self.settle_in(id, process);
+                self.world.arena.close(id);
             }
-            self.stats.ended += 1;
-            return self.world.arena.destroy(id);
-        };
-        self.settle_in(id, process);
-        self.world.arena.close(id);
+            _ => {
+                self.stats.ended += 1;
+                self.world.arena.destroy(id);
+            }
+        }
     }
 
     fn settle_in(&mut self, id: HeapId, process: Process) {
@@ -184,8 +184,8 @@ impl<B: Backend> Worker<B> {
             && (worker, entered, owner) == (self.settings.worker, descriptor, id)
     }
 
-    /// Says what a micro-process died of.
-    fn bury(&mut self, process: Process) {
+    /// Says what a micro-process died of. True if there is something left to be sent.
+    fn bury(&mut self, process: Process) -> bool {
         let main = process.task(process.main());
         let handler = self.world.registry.get(main.entry).map_or("?", Entry::name);
         let seat = self.seat;
@@ -213,6 +213,12 @@ impl<B: Backend> Worker<B> {
             ),
         }
         self.stats.faults += 1;
+        // It answers for this death once: who comes after a worker that dies here finds it ending, or lets it run again.
+        seat.suspect.store(HeapId::NONE.to_bits(), Relaxed);
+        failpoint!("answers");
+        let goes_on = self.fail(process.heap());
+        failpoint!("fails");
+        goes_on
     }
 
     /// Takes over the descriptors, and closes those whose owners are gone.

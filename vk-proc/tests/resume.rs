@@ -16,7 +16,7 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use streams::{Client, echo, forwarder, rest, upper};
-use vk_core::{Child, Descriptor, Entry, HeapBytes, Io, Line, Sink, Source};
+use vk_core::{Child, Descriptor, Entry, HeapBytes, Io, LastWords, Line, Sink, Source};
 use vk_heap::failpoint::{self, Death as Place};
 use vk_heap::{Arena, Config, Guard};
 use vk_poll::{Faults, Peer, Sim};
@@ -36,6 +36,8 @@ struct Keeper {
     listener: RawFd,
     handler: &'static Entry,
     deaths: u32,
+    /// Whether the first one dies by its own fault.
+    is_fault: bool,
 }
 
 impl Keeper {
@@ -45,7 +47,17 @@ impl Keeper {
         let listener = sim.listen();
         let ledger = Box::leak(Box::new(Ledger::new(1).unwrap()));
         let seat = ledger.sit(0, Arena::memfd(&config).unwrap()).unwrap();
-        Keeper { sim, seat, formers: Vec::new(), config, ledger, listener, handler, deaths: 0 }
+        Keeper {
+            sim,
+            seat,
+            formers: Vec::new(),
+            config,
+            ledger,
+            listener,
+            handler,
+            deaths: 0,
+            is_fault: false,
+        }
     }
 
     /// From the next life on a build follows, which is the same.
@@ -79,7 +91,8 @@ impl Keeper {
                 for former in &self.formers {
                     worker.take_over(*former, &self.config, &[], &[(self.listener, self.handler)]).unwrap();
                 }
-                worker.resume(Death::Outside, &[self.listener]);
+                let own = self.deaths == 1 && self.is_fault;
+                worker.resume(if own { Death::Own } else { Death::Outside }, &[self.listener]);
                 match (worker.is_listening(self.listener), drain) {
                     (false, false) => worker.listen(self.listener, self.handler).unwrap(),
                     (_, false) => {}
@@ -501,4 +514,74 @@ fn outwards(handler: &'static Entry, text: &[u8]) {
             return;
         }
     }
+}
+
+const SORRY: LastWords = LastWords::of::<sorry>();
+
+/// Says sorry where the stream stands, and reads to its end.
+#[vk::coroutine]
+fn sorry(io: &mut Io) -> io::Result<()> {
+    io.write_all(b"sorry\n")?;
+    io.skip(u64::MAX)?;
+    Ok(())
+}
+
+#[vk::coroutine]
+fn apologetic(io: &mut Io) -> io::Result<()> {
+    let mut line: Line<100> = Line::new();
+    io.last_words(SORRY)?;
+    while io.read_line(&mut line)? {
+        io.write_all(&line)?;
+    }
+    io.last_words(LastWords::NONE)
+}
+
+/// A worker dies of a fault of who runs, and its successors are killed while they find that out: who ran says sorry, once
+/// and on a line of its own; everybody else goes on.
+#[test]
+fn last_words_after_a_fault() {
+    let _ = tracing_subscriber::fmt().with_test_writer().try_init();
+    let mut sorry = 0;
+    for seed in 1..=400 {
+        let mut keeper =
+            Keeper::new(seed, Faults::NONE, GUARDS[seed as usize % 3], Entry::handler::<apologetic>());
+        let connect = |data| Client::new(keeper.sim.connect(keeper.listener), data);
+        let clients: Rc<RefCell<Vec<Client>>> =
+            Rc::new(RefCell::new(text(3, 20).into_iter().map(connect).collect()));
+        let (theirs, mut pieces) = (clients.clone(), dice(seed));
+        keeper.sim.drive(move |_| {
+            theirs
+                .borrow_mut()
+                .iter_mut()
+                .fold(false, |busy, client| client.act(1 + pieces(100) as usize) | busy)
+        });
+        keeper.is_fault = true;
+        let mut steps = dice(seed + 1000);
+        let mut lives = [
+            Life::of(20 + steps(600) as u32),
+            Life::of(steps(60) as u32),
+            Life::of(steps(60) as u32),
+            Life::LONG,
+        ]
+        .into_iter();
+        keeper.run(|| lives.next().unwrap(), false);
+        let (mut failed, mut said) = (0, 0);
+        for client in clients.borrow().iter() {
+            let got = str::from_utf8(&client.received).unwrap();
+            let all = str::from_utf8(&client.data).unwrap();
+            match got.strip_suffix("sorry\n") {
+                // Before its first turn it had no last words.
+                None if got.is_empty() => failed += 1,
+                None => assert_eq!(got, all, "seed {seed}"),
+                Some(before) => {
+                    assert!(all.starts_with(before) && !before.contains("sorry"), "seed {seed}: {got}");
+                    assert!(before.is_empty() || before.ends_with('\n'), "seed {seed}: {got}");
+                    (failed, said) = (failed + 1, said + 1);
+                }
+            }
+        }
+        assert!(failed <= 1, "seed {seed}: {failed} of one fault");
+        sorry += said;
+    }
+    assert!(sorry > 100, "{sorry}");
 }

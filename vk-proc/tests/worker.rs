@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::time::Duration;
 use streams::{Client, echo, forwarder, rest, upper};
 use vk_core::rt::Coroutine;
-use vk_core::{Child, Descriptor, Entry, HeapBytes, Io, Line, Sink, Source};
+use vk_core::{Child, Descriptor, Entry, HeapBytes, Io, LastWords, Line, Sink, Source};
 use vk_heap::{Arena, Config, Guard};
 use vk_poll::{Faults, Peer, Sim};
 use vk_proc::ledger::Ledger;
@@ -197,6 +197,110 @@ fn a_panic_ends_its_micro_process_only() {
         let expected: &[u8] = if client % 5 == 0 { b"" } else { b"a\nb\n" };
         assert!(back.starts_with(expected), "client {client}: {back:?}");
         assert!(!back.ends_with(b"boom\n"));
+    }
+}
+
+const SORRY: LastWords = LastWords::of::<sorry>();
+
+#[vk::coroutine]
+fn sorry(io: &mut Io) -> io::Result<()> {
+    io.write_all(b"sorry\n")?;
+    let mut line: Line<100> = Line::new();
+    while io.read_line(&mut line)? {
+        io.write_all(b"unread: ")?;
+        io.write_all(&line)?;
+        assert!(line.trim_end() != b"boom again", "asked to");
+    }
+    Ok(())
+}
+
+/// Answers lines until one says how to fail.
+#[vk::coroutine]
+fn apologetic(io: &mut Io) -> io::Result<()> {
+    let mut line: Line<100> = Line::new();
+    io.last_words(SORRY)?;
+    loop {
+        io.checkpoint("idle")?;
+        if !io.read_line(&mut line)? {
+            io.write_all(b"end\n")?;
+            panic!("asked to");
+        }
+        match line.trim_end() {
+            b"boom" => panic!("asked to"),
+            b"wait, boom" => {
+                io.sleep(Duration::from_millis(1))?;
+                panic!("asked to");
+            }
+            b"error" => return Err(io::ErrorKind::Other.into()),
+            b"mute" => {
+                io.last_words(LastWords::NONE)?;
+                io.write_all(b"half a ")?;
+                io.flush()?;
+                panic!("asked to");
+            }
+            _ => io.write_all(&line)?,
+        }
+    }
+}
+
+#[test]
+fn who_fails_has_last_words() {
+    let ask = |lines: &str| String::from_utf8(answer::<apologetic>(lines.as_bytes())).unwrap();
+    // What was done since the last time that it blocked is undone, and what was not read is there to be read.
+    assert_eq!(ask("a\nboom\nb\n"), "sorry\nunread: a\nunread: boom\nunread: b\n");
+    assert_eq!(ask("a\nwait, boom\nb\n"), "a\nsorry\nunread: b\n");
+    // An error undoes nothing.
+    assert_eq!(ask("a\nerror\nb\n"), "a\nsorry\nunread: b\n");
+    assert_eq!(ask("mute\n"), "half a ");
+    // At a checkpoint, with nothing received, nobody has asked.
+    assert_eq!(ask(""), "");
+    // Last words have none, and are undone like anything else.
+    assert_eq!(ask("wait, boom\nboom again\n"), "");
+}
+
+/// Takes the connection along with its last words, and fails while it talks to somebody else.
+#[vk::coroutine]
+fn distracted(io: &mut Io) -> io::Result<()> {
+    let mut line: Line<100> = Line::new();
+    io.last_words(SORRY)?;
+    let address: std::net::SocketAddr = "127.0.0.1:9".parse().unwrap();
+    let server: Descriptor = io.connect(address)?;
+    let mut other: Child = io.spawn::<rest>((), Source::Descriptor(server), Sink::Descriptor(server))?;
+    io.read_line(&mut line)?;
+    let crosses: bool = line.trim_end() == b"cross";
+    io.swap(&mut other)?;
+    if crosses {
+        io.cross(&mut other)?;
+    }
+    io.write_all(b"question\n")?;
+    io.sleep(Duration::from_millis(1))?;
+    panic!("asked to");
+}
+
+#[test]
+fn last_words_go_where_the_output_goes() {
+    for kind in ["swap", "cross"] {
+        let sim = Sim::new(1, Faults::NONE);
+        let mut worker = worker(&sim, Guard::Strict, 4);
+        let server = sim.serve("127.0.0.1:9".parse().unwrap());
+        let (stream, peer) = sim.stream();
+        worker.start_on(Entry::handler::<distracted>(), stream, stream).unwrap();
+        peer.send(format!("{kind}\nmore\n").as_bytes());
+        peer.shutdown();
+        let heard = Rc::new(RefCell::new(Vec::new()));
+        let (mut far, hears) = (None, heard.clone());
+        sim.drive(move |_| {
+            far = far.take().or_else(|| server.accept());
+            let Some(far) = &far else { return false };
+            let more: Vec<u8> = far.recv();
+            hears.borrow_mut().extend_from_slice(&more);
+            !more.is_empty()
+        });
+        settle(&mut worker);
+        assert_eq!(String::from_utf8_lossy(&peer.recv()), "sorry\nunread: more\n", "{kind}");
+        assert_eq!(*heard.borrow(), b"question\n", "{kind}");
+        assert_eq!((worker.stats().live, worker.stats().panics), (0, 1));
+        worker.check_conservation().unwrap();
     }
 }
 

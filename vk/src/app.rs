@@ -49,6 +49,8 @@ pub struct App {
     pub heap: Option<u32>,
     /// Micro-processes at a time in one worker.
     pub max_procs: Option<u32>,
+    /// Whether its handlers open files: then it can't serve where workers may not, under `--confine strict`.
+    pub opens_files: bool,
     /// How variables of older builds' coroutines are carried over that can't be copied.
     pub migrations: &'static [Migration],
 }

@@ -33,13 +33,14 @@ mod serve;
 
 pub use app::{App, Handler, Listener, args, main};
 pub use vk_core::{
-    Child, Descriptor, HeapBytes, Io, Line, Migration, New, Old, Plain, Sink, Source, coroutine, rt,
+    Child, Descriptor, HeapBytes, Io, LastWords, Line, Migration, New, Old, Plain, Sink, Source, coroutine,
+    rt,
 };
 pub use vk_macros::vk_app;
 
 /// What handlers are written with.
 pub mod prelude {
-    pub use crate::{Child, Descriptor, HeapBytes, Io, Line, Plain, Sink, Source, vk_app};
+    pub use crate::{Child, Descriptor, HeapBytes, Io, LastWords, Line, Plain, Sink, Source, vk_app};
     pub use std::io;
     pub use std::time::Duration;
 }

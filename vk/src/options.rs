@@ -54,6 +54,11 @@ pub fn parse(app: &App) -> Result<Options, Error> {
             command.error(ErrorKind::ArgumentConflict, "--confine strict allows no io_uring, only epoll")
         );
     }
+    if app.opens_files && options.confinement.profile == Profile::Strict {
+        let message =
+            "--confine strict lets no worker open files, and this application does: --confine basic serves";
+        return Err(command.error(ErrorKind::ArgumentConflict, message));
+    }
     let (given, declared) = (options.listen.len(), app.listeners.len());
     if declared == 0 && given > 0 || declared > 1 && given > 0 && given != declared {
         let message = format!("--listen is given {given} times, and {declared} listeners are declared");
@@ -235,6 +240,7 @@ mod tests {
         check: None,
         heap: None,
         max_procs: None,
+        opens_files: false,
         migrations: &[],
     };
 

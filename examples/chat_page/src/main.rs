@@ -4,7 +4,8 @@
 //! - `GET /chat` is its WebSocket: each message goes to everybody.
 //!
 //! What is said goes through a file, the argument, `chat.log` if there is none: so it reaches the connections of all
-//! workers, and those of a worker that comes after one that was killed.
+//! workers, and those of a worker that comes after one that was killed. One micro-process can't wake another, so each
+//! connection looks at the file's length every 50 ms: some thousand talkers keep a worker busy with that.
 
 mod log;
 
@@ -44,12 +45,13 @@ fn chat(io: &mut Io, request: &Request) -> io::Result<()> {
     if !ws::is_same_origin(request) {
         return http::respond_status(io, request, 403);
     }
+    // Before the answer, so that the client is told if that is not to be had.
+    let mut place: Place = Place::at_the_end()?;
     let mut socket: ws::Socket = ws::Socket::new();
     socket.limits.message = LONGEST as u32;
     if !ws::accept(io, request, &mut socket, &[])? {
         return Ok(());
     }
-    let mut place: Place = Place::at_the_end()?;
     // From here on it is known who this is, whatever happens to the worker.
     io.flush()?;
     let mut line: Line = Line::new();
@@ -78,5 +80,6 @@ vk_app! {
     about: "A page on which people in several browsers talk",
     listen: "127.0.0.1:8080" => serve,
     args: "FILE",
+    opens_files: true,
     heap: 8192,
 }

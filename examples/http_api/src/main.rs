@@ -104,4 +104,5 @@ vk_app! {
     name: "http_api",
     about: "A small service over HTTP",
     listen: "127.0.0.1:8080" => serve,
+    opens_files: true,
 }

@@ -36,4 +36,5 @@ vk_app! {
     listen: "127.0.0.1:8080" => serve,
     args: "DIR",
     check: check,
+    opens_files: true,
 }

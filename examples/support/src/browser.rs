@@ -5,10 +5,15 @@ use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Two browsers that start at the same time may end each other.
+static TURN: Mutex<()> = Mutex::new(());
 
 /// A browser without a window, which ends with the test.
 #[derive(Debug)]
 pub struct Browser {
+    _turn: MutexGuard<'static, ()>,
     child: Child,
     commands: ChildStdin,
     answers: BufReader<ChildStdout>,
@@ -20,13 +25,17 @@ pub struct Browser {
 pub struct Page(Value);
 
 impl Browser {
-    /// Starts one that keeps what it has below `folder`; None, and a line that says so, where there is no Chromium.
+    /// Starts one that keeps what it has below `folder`, once the test's process has no other one; None, and a line that says
+    /// so, where there is no Chromium.
     ///
     /// # Panics
     /// If it can't be started.
     pub fn start(folder: &Path) -> Option<Browser> {
         let program = ["chromium", "chromium-browser", "google-chrome"].into_iter().find_map(program);
         let program = program.or_else(|| left_out("Chromium"))?;
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let profile = folder.join("chromium");
+        let _ = std::fs::remove_dir_all(&profile);
         // The protocol is spoken on descriptors 3 and 4. `timeout` ends all that it has started, in any case.
         let script = "exec timeout -k 1 60 \"$0\" \"$@\" 3<&0 4>&1 </dev/null >/dev/null 2>&1";
         let mut child = Command::new("sh")
@@ -38,16 +47,19 @@ impl Browser {
                 "--disable-gpu",
                 "--disable-dev-shm-usage",
                 "--no-first-run",
+                // Only one of the pages is seen.
+                "--disable-background-timer-throttling",
+                "--disable-renderer-backgrounding",
             ])
             .args(["--remote-debugging-pipe", "--user-data-dir"])
-            .arg(folder.join("chromium"))
+            .arg(profile)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .expect("a shell");
         let commands = child.stdin.take().expect("it is piped");
         let answers = BufReader::new(child.stdout.take().expect("it is piped"));
-        Some(Browser { child, commands, answers, last: 0 })
+        Some(Browser { _turn, child, commands, answers, last: 0 })
     }
 
     /// What the browser answers to a command; `session` is a page's, null for the browser itself.
@@ -81,9 +93,21 @@ impl Browser {
     /// # Panics
     /// If the browser doesn't.
     pub fn open(&mut self, url: &str) -> Page {
-        let target = self.call(&Value::Null, "Target.createTarget", json!({ "url": url }));
+        self.open_after("", url)
+    }
+
+    /// Opens a page that runs `script` before its own.
+    ///
+    /// # Panics
+    /// If the browser doesn't.
+    pub fn open_after(&mut self, script: &str, url: &str) -> Page {
+        let target = self.call(&Value::Null, "Target.createTarget", json!({ "url": "about:blank" }));
         let params = json!({ "targetId": target["targetId"], "flatten": true });
-        Page(self.call(&Value::Null, "Target.attachToTarget", params)["sessionId"].clone())
+        let page = self.call(&Value::Null, "Target.attachToTarget", params)["sessionId"].clone();
+        self.call(&page, "Page.enable", json!({}));
+        self.call(&page, "Page.addScriptToEvaluateOnNewDocument", json!({ "source": script }));
+        self.call(&page, "Page.navigate", json!({ "url": url }));
+        Page(page)
     }
 
     /// Loads a page again, as its user would have it do.

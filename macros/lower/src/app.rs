@@ -4,7 +4,7 @@ use crate::refusal::{Refusal, excerpt};
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote};
 use syn::parse::{Parse, ParseStream};
-use syn::{LitInt, LitStr, Path, Token};
+use syn::{LitBool, LitInt, LitStr, Path, Token};
 
 /// Expands `vk_app! { name: "echo", listen: "127.0.0.1:7007" => echo }` to `main`.
 pub fn app(input: TokenStream) -> TokenStream {
@@ -14,7 +14,7 @@ pub fn app(input: TokenStream) -> TokenStream {
     }
 }
 
-const KEYS: &str = "name, about, listen, stdio, args, check, heap, max_procs, migrate";
+const KEYS: &str = "name, about, listen, stdio, args, check, heap, max_procs, opens_files, migrate";
 
 #[derive(Default)]
 struct App {
@@ -26,6 +26,7 @@ struct App {
     check: Option<Path>,
     heap: Option<LitInt>,
     max_procs: Option<LitInt>,
+    opens_files: Option<LitBool>,
     migrations: Vec<(Path, Path)>,
 }
 
@@ -54,6 +55,7 @@ impl Parse for App {
                 }
                 "heap" => once(&key, &mut app.heap, input, "bytes, `heap: 8192`")?,
                 "max_procs" => once(&key, &mut app.max_procs, input, "a number, `max_procs: 1000`")?,
+                "opens_files" => once(&key, &mut app.opens_files, input, "`opens_files: true`")?,
                 "listen" => app.listeners.push(listener(input)?),
                 "migrate" => app.migrations.push(migration(input)?),
                 _ => return refuse(&key, format!("`{key}` is not a key of vk_app!: one of {KEYS}")),
@@ -124,6 +126,7 @@ impl App {
         let args = option(self.args.as_ref());
         let check = option(self.check.as_ref());
         let (heap, max_procs) = (option(self.heap.as_ref()), option(self.max_procs.as_ref()));
+        let opens_files = self.opens_files.as_ref().is_some_and(LitBool::value);
         quote! {
             fn main() -> ::std::process::ExitCode {
                 static APP: ::vk::App = ::vk::App {
@@ -136,6 +139,7 @@ impl App {
                     check: #check,
                     heap: #heap,
                     max_procs: #max_procs,
+                    opens_files: #opens_files,
                     migrations: &[#(#migrations),*],
                 };
                 ::vk::main(&APP)

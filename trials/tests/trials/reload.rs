@@ -1,5 +1,6 @@
 //! SIGHUP: another build takes over, and nobody notices.
 
+use crate::TRIAL;
 use crate::builds::{FALLS, FIRST, Installation, MIGRATED_FRAME, NO_ADDRESS, OTHER_FRAME, OTHER_TEXT};
 use std::fs;
 use std::net::SocketAddr;
@@ -7,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 use vk_proc::ledger::Snapshot;
-use vk_trials::{Probe, Setup, Trial, Wrong, seed};
+use vk_trials::{Load, Probe, Setup, Trial, Wrong, seed};
 use vk_try::{Process, Random, SIGHUP, SIGKILL, SIGTERM, eventually};
 
 const SETUP: Setup = Setup { life: Duration::from_secs(300), ..Setup::DEFAULT };
@@ -221,6 +222,22 @@ fn a_hundred_reloads() {
             says(&trial, text);
         }
     });
+    trial.settles_at(before);
+    trial.end();
+}
+
+/// Everything that is spoken goes on, WebSockets and streamed bodies with it.
+#[test]
+fn a_load_goes_on_over_reloads() {
+    let seed = seed();
+    let trial = Trial::start(TRIAL, &SETUP);
+    let before = trial.descriptors();
+    let load = Load::start(trial.addresses(), 40, seed);
+    for _ in 0..10 {
+        reload(&trial);
+    }
+    let summary = load.finish();
+    assert!(summary.answered > 100 && summary.cut == 0, "{summary:?}");
     trial.settles_at(before);
     trial.end();
 }

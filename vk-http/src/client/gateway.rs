@@ -17,9 +17,9 @@ use super::url::Url;
 use super::{Client, Stage};
 use crate::answer::{end, plan, respond_status};
 use crate::body::arrives;
-use crate::close::refuse;
+use crate::close::{proceed, refuse};
 use crate::request::Reading;
-use crate::response::{CONTINUE, Sending};
+use crate::response::Sending;
 use crate::scratch::{fill, keep};
 use crate::status::{Failure, is_bodiless, reason};
 use crate::{Limits, Request};
@@ -64,7 +64,7 @@ pub fn relay(io: &mut Io, request: &mut Request, client: &mut Client, base: &str
         return refuse(io, request, 413);
     }
     if request.expects.replace(false) {
-        io.write_all(CONTINUE.as_bytes())?;
+        proceed(io)?;
     }
     loop {
         let has_body: bool = !request.is_read();

@@ -206,6 +206,7 @@ pub struct App<'a> {
     pub check: Option<fn() -> Result<(), String>>,
     pub heap: Option<u32>,
     pub max_procs: Option<u32>,
+    pub opens_files: bool,
     pub migrations: &'a [Migration],
 }
 
@@ -247,10 +248,11 @@ impl Migration {
 
 /// Prints the declaration, and serves one line by `stdio`.
 pub fn main(app: &App<'_>) -> std::process::ExitCode {
-    let App { name, version, about, listeners, stdio, args, check, heap, max_procs, migrations } = app;
+    let App { name, version, about, listeners, stdio, args, check, heap, max_procs, opens_files, migrations } =
+        app;
     let addresses: Vec<_> = listeners.iter().map(|listener| listener.address).collect();
     println!(
-        "{name} {version} {about:?} {addresses:?} {args:?} {:?} {heap:?} {max_procs:?} {migrations:?}",
+        "{name} {version} {about:?} {addresses:?} {args:?} {:?} {heap:?} {max_procs:?} {opens_files} {migrations:?}",
         check.map(|check| check())
     );
     let mut io = Io::new("line\n", [true, false, true]);

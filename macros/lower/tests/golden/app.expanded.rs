@@ -18,6 +18,7 @@ fn main() -> ::std::process::ExitCode {
         check: ::core::option::Option::Some(database::is_there),
         heap: ::core::option::Option::Some(8192),
         max_procs: ::core::option::Option::None,
+        opens_files: false,
         migrations: &[::vk::Migration::of::<http::serve<64>>(http::from_v1)],
     };
     ::vk::main(&APP)

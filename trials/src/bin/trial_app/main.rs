@@ -6,9 +6,11 @@
 //! | 2 | HTTP, with state and with faults: [`pages::serve`] |
 //! | 3 | gives back each byte, changed by a second coroutine: [`streams::changed`] |
 //! | 4 | gives back each line: [`streams::lines`] |
+//! | 5 | WebSocket, with state: [`sockets::talk`] |
 
 mod faults;
 mod pages;
+mod sockets;
 mod streams;
 
 use vk::prelude::*;
@@ -20,5 +22,6 @@ vk_app! {
     listen: "127.0.0.1:0" => pages::serve,
     listen: "127.0.0.1:0" => streams::changed,
     listen: "127.0.0.1:0" => streams::lines,
+    listen: "127.0.0.1:0" => sockets::talk,
     heap: 16384,
 }

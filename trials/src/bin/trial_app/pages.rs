@@ -24,10 +24,11 @@ pub fn serve(io: &mut Io) -> io::Result<()> {
                 http::respond(io, &request, 200, "text/plain", &text)?;
             }
             "/sleep" => {
-                let time: Duration = Duration::from_millis(milliseconds(&request));
+                let time: Duration = Duration::from_millis(number(&request, "ms="));
                 io.sleep(time)?;
                 http::respond(io, &request, 200, "text/plain", b"slept")?;
             }
+            "/numbers" => numbers(io, &request)?,
             "/heap" => exhaust(io, &request)?,
             _ => {
                 faults::commit(request.path(), &mut count);
@@ -44,6 +45,23 @@ fn echo(io: &mut Io, request: &mut Request) -> io::Result<()> {
     let length: Option<u64> = request.body_length();
     http::begin(io, request, 200, "", length)?;
     http::forward_body(io, request)?;
+    http::end(io, request)
+}
+
+/// Streams the numbers below a limit, as they are counted: each leaves by itself now and then.
+#[vk::coroutine]
+fn numbers(io: &mut Io, request: &Request) -> io::Result<()> {
+    let limit: u64 = number(request, "to=");
+    http::begin(io, request, 200, "text/plain", None)?;
+    for n in 0..limit {
+        let n: u64 = n;
+        http::print(io, request, &format_args!("{n}\n"))?;
+        match n % 64 {
+            0 => io.sleep(Duration::from_millis(1))?,
+            1 => io.flush()?,
+            _ => {}
+        }
+    }
     http::end(io, request)
 }
 
@@ -78,14 +96,15 @@ fn exhaust(io: &mut Io, request: &Request) -> io::Result<()> {
     http::respond_status(io, request, 503)
 }
 
-fn decimal(number: u64) -> Line<20> {
+/// A number as text.
+pub fn decimal(number: u64) -> Line<20> {
     let mut text = Line::new();
     text.extend(number.to_string().as_bytes()).expect("2^64 has 20 digits");
     text
 }
 
-/// The query `ms=…`.
-fn milliseconds(request: &Request) -> u64 {
-    let query = request.query().and_then(|query| query.strip_prefix("ms="));
+/// The number in the query, behind `name`.
+fn number(request: &Request, name: &str) -> u64 {
+    let query = request.query().and_then(|query| query.strip_prefix(name));
     query.and_then(|digits| digits.parse().ok()).unwrap_or(0)
 }
