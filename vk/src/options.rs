@@ -145,7 +145,7 @@ fn command(app: &App) -> Command {
             "max-procs",
             "N",
             value_parser!(u32).range(2..).into(),
-            "Micro-processes of a worker; further connections wait [default: 65536, or as declared]",
+            "Micro-processes of a worker; further connections wait until idle ones are ended [default: 65536, or as declared]",
         ))
         .arg(option(
             "dispatch-limit",
