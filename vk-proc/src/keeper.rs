@@ -130,6 +130,8 @@ struct Keeper<'a, F> {
     probe: Option<(Child, Instant)>,
     /// Until when this build has to have taken over.
     settle_by: Option<Instant>,
+    /// Whether the next build was asked for: it is, when none is about to follow.
+    asked: bool,
     ending: bool,
     failed: bool,
 }
@@ -161,14 +163,15 @@ pub fn keep(keeping: Keeping<'_>, work: impl FnMut(Start) -> u8) -> io::Result<E
     let places: Vec<Place> = keeping.seats.iter().enumerate().map(place).collect();
     let settle_by = Some(now + BUILD_TIME);
     let notifier = Notifier::from_env();
-    let (ending, failed) = (false, false);
+    let (asked, ending, failed) = (false, false, false);
     let seen = vec![((0, 0), now); ledger.seats().len()];
     let probe = None;
     let mut keeper =
-        Keeper { keeping, work, ledger, places, seen, notifier, probe, settle_by, ending, failed };
+        Keeper { keeping, work, ledger, places, seen, notifier, probe, settle_by, asked, ending, failed };
     loop {
         keeper.start_due();
         keeper.settle();
+        keeper.ask_next_build();
         let gone = |seat: &Seat| seat.pid.load(Relaxed) == 0;
         if keeper.places.iter().all(|place| place.pid.is_none() && place.due.is_none())
             && ledger.seats().iter().all(gone)
@@ -179,7 +182,7 @@ pub fn keep(keeping: Keeping<'_>, work: impl FnMut(Start) -> u8) -> io::Result<E
         while let Some(signal) = signals::next(&signals) {
             match signal {
                 libc::SIGCHLD => {}
-                libc::SIGHUP => keeper.ask_next_build(),
+                libc::SIGHUP => keeper.asked = true,
                 _ => keeper.end(),
             }
         }
@@ -201,11 +204,13 @@ fn formers(ledger: &Ledger, place: usize, seat: usize) -> Vec<usize> {
 }
 
 impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
-    /// Asks the binary that lies at the program's path now whether it could follow.
+    /// Asks the binary that lies at the program's path now whether it could follow, if that is wanted. While one is about to
+    /// follow this waits: it may not be the one that lies there by now.
     fn ask_next_build(&mut self) {
-        if self.ending || self.probe.is_some() || self.settle_by.is_some() {
-            return tracing::info!("a build is about to follow already");
+        if !self.asked || self.ending || self.probe.is_some() || self.settle_by.is_some() {
+            return;
         }
+        self.asked = false;
         if !self.ledger.has_seats() {
             return self.refuse("too many builds before this one still drain");
         }
@@ -235,6 +240,9 @@ impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
         tracing::info!("the next build follows");
         if let Some(notifier) = &self.notifier {
             notifier.reloading();
+        }
+        if self.asked {
+            signals::repeat(libc::SIGHUP);
         }
         let Keeping { program, listeners, .. } = &self.keeping;
         let error = program.exec(self.ledger, listeners, None);

@@ -28,10 +28,12 @@ impl<B: Backend> Worker<B> {
     /// How long one may be idle just now.
     fn patience(&self) -> Nanos {
         let is_crowded = self.stats.live > u64::from(self.settings.max_procs) * 9 / 10;
-        match (self.starved.is_empty(), is_crowded) {
-            (false, _) => HASTE,
-            (true, true) => PATIENCE,
-            (true, false) => NEVER,
+        match self.starved.is_empty() {
+            // There are no newcomers.
+            _ if self.world.ending || self.is_frozen() => NEVER,
+            false => HASTE,
+            true if is_crowded => PATIENCE,
+            true => NEVER,
         }
     }
 

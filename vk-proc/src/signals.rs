@@ -55,6 +55,12 @@ pub(crate) fn ignore(signal: i32) -> io::Result<()> {
     }
 }
 
+/// Sends this process a signal that it has [blocked](block), so that whatever is executed in its place finds it.
+pub(crate) fn repeat(signal: i32) {
+    // SAFETY: raise(3) has no conditions.
+    unsafe { libc::raise(signal) };
+}
+
 fn mask(signals: &[i32]) -> io::Result<()> {
     // SAFETY: a valid set; the former mask is not asked for.
     match unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &set(signals), std::ptr::null_mut()) } {

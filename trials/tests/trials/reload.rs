@@ -242,6 +242,26 @@ fn a_load_goes_on_over_reloads() {
     trial.end();
 }
 
+/// Whoever asks while a build is about to follow gets the one that lies there when he asks.
+#[test]
+fn the_last_build_is_the_one_that_serves() {
+    let installation = Installation::new("last");
+    let trial = start(&installation);
+    for delay in 0..40 {
+        let texts = [(OTHER_TEXT, "other text"), (FIRST, "first")];
+        for (build, _) in texts {
+            installation.install(build);
+            trial.keeper().signal(SIGHUP);
+            thread::sleep(Duration::from_millis(delay));
+        }
+        says(&trial, texts[1].1);
+        installation.install(OTHER_TEXT);
+        trial.keeper().signal(SIGHUP);
+        says(&trial, "other text");
+    }
+    trial.end();
+}
+
 /// Ten in a second, and workers that die in between.
 #[test]
 fn reloads_without_patience() {
