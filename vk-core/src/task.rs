@@ -108,13 +108,25 @@ pub enum Request {
     /// For [`Wait::Join`]: this task's end.
     Join(Span),
     /// For [`Wait::Close`]: this task is to go, and its descriptors first.
-    Close(Span),
-    /// For [`Wait::Close`]: the descriptors are closed, and the task is to go.
-    Closed(Span),
+    Close {
+        /// The task.
+        child: Span,
+        /// The name under which its connection is parked, if it can be: a place, empty where there is none.
+        name: Span,
+    },
+    /// For [`Wait::Close`]: the descriptors are closed or parked, and the task is to go.
+    Closed {
+        /// The task.
+        child: Span,
+        /// The name's place, which is free then.
+        name: Span,
+    },
     /// For [`Wait::Connect`]: a connection to this address.
     Connect(std::net::SocketAddr),
     /// For [`Wait::Connect`]: the connection is on its way.
     Connecting(Descriptor),
+    /// For [`Wait::Connect`]: a connection that was parked under the name in this place.
+    Unpark(Span),
     /// For [`Wait::Resolve`]: the addresses of the name in this [place](crate::resolve).
     Resolve(Span),
     /// For [`Wait::Spawn`]: this coroutine, its frame already filled, between these two ends.
@@ -292,7 +304,7 @@ impl Task {
                 .into_iter()
                 .all(|at| byte(at) <= Mark::Acknowledged as u8)
             && [offset_of!(Task, source), offset_of!(Task, sink)].into_iter().all(|at| tag(at) <= 2)
-            && tag(offset_of!(Task, request)) <= 8
+            && tag(offset_of!(Task, request)) <= 9
             && tag(offset_of!(Task, outcome)) <= 5;
         // SAFETY: every field that not all bytes are valid for was looked at above, down to the tags of its
         // variants; what is inside of a request was written by the operation that waits for it.
@@ -356,6 +368,23 @@ impl Task {
         swap(&mut self.tx_mark, &mut other.tx_mark);
         swap(&mut self.tx_error, &mut other.tx_error);
         swap(&mut self.stall, &mut other.stall);
+    }
+
+    /// The descriptors that it has: where its input and output lead, what it was given and has not yet seen.
+    pub fn descriptors(&self) -> impl Iterator<Item = Descriptor> {
+        let port = |port| match port {
+            Port::Descriptor(descriptor) => Some(descriptor),
+            Port::Nothing | Port::Task(_) => None,
+        };
+        let asked = match self.request {
+            Request::Connecting(descriptor) => Some(descriptor),
+            _ => None,
+        };
+        let given = match self.outcome {
+            Outcome::Descriptor(descriptor) => Some(descriptor),
+            _ => None,
+        };
+        [port(self.source), port(self.sink), asked, given].into_iter().flatten()
     }
 
     /// Whether nothing more can be sent: the side is ended, or has failed.

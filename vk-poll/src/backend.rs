@@ -200,6 +200,11 @@ pub trait Backend {
         sys::is_accepted(fd, listener)
     }
 
+    /// Whether `fd` is a connection that was begun to `addr`, on which nothing was sent or received yet.
+    fn is_begun(&mut self, fd: RawFd, addr: &SocketAddr) -> bool {
+        sys::is_begun(fd, addr)
+    }
+
     /// What time it is.
     #[inline]
     fn now(&self) -> Nanos {

@@ -304,6 +304,21 @@ pub fn is_accepted(fd: RawFd, listener: RawFd) -> bool {
         && socket(fd).peer_addr().is_ok()
 }
 
+/// See [`Backend::is_begun`](crate::Backend::is_begun). Unlike getpeername(2), this tells while the connection is not
+/// there yet, too.
+pub fn is_begun(fd: RawFd, addr: &SocketAddr) -> bool {
+    // SAFETY: `storage` has room for `len` bytes of an address, and `len` is told how many were written.
+    let peer = unsafe {
+        socket2::SockAddr::try_init(|storage, len| {
+            check(libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_PEERNAME, storage.cast(), len)).map(drop)
+        })
+    };
+    let is_there = peer.is_ok_and(|(_, peer)| peer.as_socket() == Some(*addr));
+    // The one byte is the SYN, once it is acknowledged.
+    is_there
+        && matches!(positions(fd), Ok(Some(at)) if at.received == 0 && at.sent.is_none_or(|sent| sent <= 1))
+}
+
 /// Closes `fd`. Linux frees the number whatever it answers, so the answer is of no use.
 pub fn close(fd: RawFd) {
     // SAFETY: the caller owns `fd` (the contract of `Backend`), so nobody's descriptor is closed behind him.

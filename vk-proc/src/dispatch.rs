@@ -150,7 +150,7 @@ impl<B: Backend> Worker<B> {
         match task.wait {
             Wait::Received => self.receive(process, task),
             Wait::Accept => self.accept(task, id),
-            Wait::Connect => self.connect(task, id),
+            Wait::Connect => self.connect(process, task, id),
             Wait::Resolve => self.resolve(process, task, id),
             Wait::Peer => self.peer(task, id),
             Wait::Start => self.start(process, task, id),

@@ -34,7 +34,7 @@ use vk_core::Descriptor;
 use vk_heap::HeapId;
 
 /// Changes with the meaning of what is in a ledger: builds of different formats can't follow one another.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// What is noted of all.
 #[repr(C)]
@@ -405,7 +405,7 @@ impl Ledger {
         }
     }
 
-    /// The descriptor has another owner from now on.
+    /// The descriptor has another owner from now on; with [`HeapId::NONE`] none, and who comes after this worker closes it.
     pub fn hand_over(&self, number: RawFd, owner: HeapId) {
         if let Some(row) = self.row(number) {
             row.owner.store(owner.to_bits(), Release);

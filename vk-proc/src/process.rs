@@ -548,9 +548,12 @@ impl Process {
 
     /// Serves [`Wait::Close`], once the descriptors are closed.
     fn close(&mut self, world: &mut World, span: Span) {
-        let Request::Closed(child) = self.task(span).request else { return };
+        let Request::Closed { child, name } = self.task(span).request else { return };
         self.dequeue(child);
         self.remove_task(world, child);
+        if !name.is_empty() {
+            world.release(name);
+        }
         let task = self.task(span);
         (task.request, task.outcome) = (Request::None, Outcome::Done);
     }
@@ -607,9 +610,17 @@ impl Process {
             span = next;
         }
         let task = self.task(gone);
-        let spans = [task.rx_storage, task.tx_storage, task.frame, gone];
-        for span in spans {
-            world.release(span);
+        // What it was about to ask for when it was closed.
+        let asked = match task.request {
+            Request::Resolve(place) | Request::Unpark(place) => place,
+            Request::Spawn { frame, .. } => frame,
+            Request::Close { name, .. } | Request::Closed { name, .. } => name,
+            _ => Span::EMPTY,
+        };
+        for span in [task.rx_storage, task.tx_storage, task.frame, asked, gone] {
+            if !span.is_empty() {
+                world.release(span);
+            }
         }
     }
 

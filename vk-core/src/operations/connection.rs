@@ -34,6 +34,39 @@ impl Io {
         }
     }
 
+    /// A connection that anybody of this worker has [parked](Io::park) under `name`, the one that was parked last; `None`
+    /// if there is none. Its other end has neither ended it since nor sent what nobody has asked for, as far as it is
+    /// known here: it may end at any time.
+    ///
+    /// # Errors
+    /// `TimedOut` after the deadline.
+    pub fn unpark(&mut self, name: &[u8]) -> Poll<io::Result<Option<Descriptor>>> {
+        match self.take_outcome() {
+            None => {
+                let Some(place) = self.place(name) else { return Ready(Ok(None)) };
+                self.task().request = Request::Unpark(place);
+                let waiting = self.wait(Wait::Connect);
+                if waiting.is_ready() {
+                    self.forget_name();
+                }
+                waiting
+            }
+            Some(outcome) => {
+                self.forget_name();
+                Ready(outcome.map(|outcome| match outcome {
+                    Outcome::Descriptor(connection) => Some(connection),
+                    _ => None,
+                }))
+            }
+        }
+    }
+
+    fn forget_name(&mut self) {
+        if let Request::Unpark(place) = std::mem::replace(&mut self.task().request, Request::None) {
+            self.world().release(place);
+        }
+    }
+
     /// The address of who is at the other end of this coroutine's source; `None` for what is no connection of IP, a pipe
     /// say.
     ///

@@ -83,7 +83,12 @@ impl Io {
                     return Ready(Err(io::ErrorKind::OutOfMemory.into()));
                 };
                 let entry = self.world().registry.index(entry);
-                self.task().request = Request::Spawn { entry, frame, source, sink, positions: None };
+                let unparked = self.world().unparked.take();
+                let is_meant = |descriptor| {
+                    (source, sink) == (Source::Descriptor(descriptor), Sink::Descriptor(descriptor))
+                };
+                let positions = unparked.filter(|(descriptor, _)| is_meant(*descriptor)).map(|(_, at)| at);
+                self.task().request = Request::Spawn { entry, frame, source, sink, positions };
                 self.wait(Wait::Spawn)
             }
         }
@@ -201,7 +206,7 @@ impl Io {
         match self.take_outcome() {
             None if child.0.is_empty() => Ready(Ok(())),
             None => {
-                (self.task().request, self.task().wait) = (Request::Close(child.0), Wait::Close);
+                self.end_child(child.0, Span::EMPTY);
                 Pending
             }
             Some(outcome) => {
@@ -209,6 +214,63 @@ impl Io {
                 Ready(outcome.map(|_| ()))
             }
         }
+    }
+
+    /// Ends a child as [`close`](Io::close) does, but leaves its connection to whoever of this worker
+    /// [asks](Io::unpark) for `name`. Nobody may have anything under way on it: the child [rests](Io::rest), its input
+    /// and output lead to one descriptor and to nobody else's, nothing that has come is unread, nothing is unsent, and
+    /// neither side has ended. What is not so is closed.
+    ///
+    /// A worker keeps some hundred such connections, each for a minute at most. They end with its process if that is
+    /// killed, and with its build.
+    ///
+    /// ```
+    /// # use vk_core::{Child, Descriptor, Io, Sink, Source};
+    /// # use std::{io, net::SocketAddr};
+    /// # extern crate vk_core as vk;
+    /// /// A connection to the time server: one that somebody has left, or a new one.
+    /// #[vk::coroutine]
+    /// fn ask(io: &mut Io, server: SocketAddr) -> io::Result<()> {
+    ///     let peer: Descriptor = match io.unpark(b"time")? {
+    ///         Some(peer) => peer,
+    ///         None => io.connect(server)?,
+    ///     };
+    ///     let mut far: Child = io.spawn::<keep>((), Source::Descriptor(peer), Sink::Descriptor(peer))?;
+    ///     io.swap(&mut far)?;
+    ///     let mut time: [u8; 8] = [0; 8];
+    ///     io.write_all(b"?")?;
+    ///     io.read_exact(&mut time)?;
+    ///     io.swap(&mut far)?;
+    ///     io.park(&mut far, b"time")?;
+    ///     io.write_all(&time)
+    /// }
+    ///
+    /// #[vk::coroutine]
+    /// fn keep(io: &mut Io) -> io::Result<()> {
+    ///     io.rest()
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// None, not even after the deadline.
+    pub fn park(&mut self, child: &mut Child, name: &[u8]) -> Poll<io::Result<()>> {
+        match self.take_outcome() {
+            None if child.0.is_empty() => Ready(Ok(())),
+            None => {
+                // Without room for the name it is closed.
+                let name = self.place(name).unwrap_or(Span::EMPTY);
+                self.end_child(child.0, name);
+                Pending
+            }
+            Some(outcome) => {
+                child.0 = Span::EMPTY;
+                Ready(outcome.map(|_| ()))
+            }
+        }
+    }
+
+    fn end_child(&mut self, child: Span, name: Span) {
+        (self.task().request, self.task().wait) = (Request::Close { child, name }, Wait::Close);
     }
 
     /// Waits until a spawned coroutine has ended and what it wrote is handed over to its sink. Its memory is
