@@ -19,24 +19,18 @@ const DELAY: Duration = Duration::from_millis(250);
 /// `InvalidInput` and `Unsupported` for what is no `http` URL; those of [`Io::resolve`] and [`Io::connect`].
 #[vk::coroutine]
 pub(super) fn reach(io: &mut Io, client: &mut Client, url: &str) -> io::Result<()> {
-    if client.fits(url)? {
-        io.swap(&mut client.keeper)?;
-        let alive: bool = is_alive(io)?;
-        io.swap(&mut client.keeper)?;
-        if alive {
-            client.kept = true;
-            return Ok(());
-        }
-    }
+    // What is left of an exchange that was broken off.
     io.close(&mut client.keeper)?;
     client.stage = Stage::Rest;
+    client.name(url)?;
+    let left: Option<Descriptor> = io.unpark(client.origin.as_bytes())?;
+    client.kept = left.is_some();
     let patience: Duration = Duration::from_secs(client.connect_secs.into());
-    let connection: Descriptor = connect(io, url, patience)?;
+    let connection: Descriptor = match left {
+        Some(connection) => connection,
+        None => connect(io, url, patience)?,
+    };
     client.keeper = io.spawn::<keep>((), Source::Descriptor(connection), Sink::Descriptor(connection))?;
-    client.kept = false;
-    client.origin = Text::new();
-    // What is longer is not kept.
-    let _ = client.origin.write_str(Url::parse(url)?.authority);
     Ok(())
 }
 
@@ -44,16 +38,6 @@ pub(super) fn reach(io: &mut Io, client: &mut Client, url: &str) -> io::Result<(
 #[vk::coroutine]
 pub(super) fn keep(io: &mut Io) -> io::Result<()> {
     io.rest()
-}
-
-/// Whether a connection on which nothing is under way has neither ended nor brought what nobody asked for.
-#[vk::coroutine]
-fn is_alive(io: &mut Io) -> io::Result<bool> {
-    io.deadline(Duration::ZERO)?;
-    match io.eof() {
-        Err(error) => Ok(error.kind() == ErrorKind::TimedOut),
-        Ok(_) => Ok(false),
-    }
 }
 
 #[vk::coroutine]
@@ -94,14 +78,14 @@ fn attempt(io: &mut Io, address: SocketAddr, limit: Duration) -> io::Result<Desc
 }
 
 impl Client {
-    /// Whether the connection may be used again, for `url`.
-    fn fits(&self, url: &str) -> io::Result<bool> {
-        let url = Url::parse(url)?;
-        let rests = match self.stage {
-            Stage::Rest => true,
-            Stage::Length(_) | Stage::Chunked => false,
-            Stage::Answer => self.message.is_read() && self.message.head.keep_alive && !self.until_close,
-        };
-        Ok(rests && !self.keeper.is_none() && *self.origin == *url.authority)
+    /// Names the server of `url`, as connections to it are called while nobody has them. One whose name is too long has
+    /// none, and each exchange a connection of its own.
+    fn name(&mut self, url: &str) -> io::Result<()> {
+        let authority = Url::parse(url)?.authority;
+        self.origin = Text::new();
+        if write!(self.origin, "http://{authority}").is_err() {
+            self.origin = Text::new();
+        }
+        Ok(())
     }
 }

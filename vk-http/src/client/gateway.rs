@@ -9,12 +9,12 @@
 //!
 //! In step 2 bodies stream both ways at once, each through one pair of rings.
 
+use super::Client;
 use super::connect::reach;
 use super::failure::Fault;
 use super::head::write_framing;
-use super::receive::{back, pass, receive_head};
+use super::receive::{back, pass, put, receive_head};
 use super::url::Url;
-use super::{Client, Stage};
 use crate::answer::{end, respond_status};
 use crate::body::arrives;
 use crate::request::Reading;
@@ -134,10 +134,7 @@ fn attempt(io: &mut Io, request: &mut Request, client: &mut Client, base: &str) 
             request.closing.set(true);
         }
     }
-    if !is_sound {
-        io.close(&mut client.keeper)?;
-        client.stage = Stage::Rest;
-    }
+    put(io, client, is_sound)?;
     done.map_err(|fault| Failure::Io(fault.into()))
 }
 

@@ -72,7 +72,9 @@ pub(super) fn available(io: &mut Io, client: &mut Client) -> Result<u64, Failure
 /// connection is over; `InvalidInput` if there is no answer; those of [`Io::read`].
 #[vk::coroutine]
 pub fn read(io: &mut Io, client: &mut Client, to: &mut [u8]) -> io::Result<usize> {
-    client.has_answer()?;
+    if client.is_over()? {
+        return Ok(0);
+    }
     io.swap(&mut client.keeper)?;
     let done: Result<usize, Fault> = read_there(io, client, to).map_err(|failure| Fault::from(&failure));
     back(io, client, done.is_ok())?;
@@ -94,7 +96,9 @@ fn read_there(io: &mut Io, client: &mut Client, to: &mut [u8]) -> Result<usize, 
 /// `FileTooLarge` if it has more than `limit` bytes; `OutOfMemory` if there is no memory for it; those of [`read`](struct@read).
 #[vk::coroutine]
 pub fn read_whole(io: &mut Io, client: &mut Client, limit: usize) -> io::Result<()> {
-    client.has_answer()?;
+    if client.is_over()? {
+        return Ok(());
+    }
     io.swap(&mut client.keeper)?;
     let done: Result<(), Fault> = whole_there(io, client, limit).map_err(|failure| Fault::from(&failure));
     back(io, client, done.is_ok())?;
@@ -132,16 +136,14 @@ fn whole_there(io: &mut Io, client: &mut Client, limit: usize) -> Result<(), Fai
 /// Those of [`read`](struct@read) and [`http::write`](struct@crate::write).
 #[vk::coroutine]
 pub fn forward(io: &mut Io, client: &mut Client, request: &Request) -> io::Result<()> {
-    client.has_answer()?;
+    if client.is_over()? {
+        return Ok(());
+    }
     io.cross(&mut client.keeper)?;
     let done: Result<(), Fault> = pass(io, client, request).map_err(|failure| Fault::from(&failure));
     io.cross(&mut client.keeper)?;
-    if let Err(fault) = done {
-        let fault: Fault = fault;
-        io.close(&mut client.keeper)?;
-        return Err(fault.into());
-    }
-    Ok(())
+    put(io, client, done.is_ok())?;
+    Ok(done?)
 }
 
 /// Moves the answer's body from the server, which `io` receives from, to the client of `request`, which it sends to.
@@ -167,21 +169,35 @@ pub(super) fn pass(io: &mut Io, client: &mut Client, request: &Request) -> Resul
     }
 }
 
-/// Puts the connections back, and closes the server's if it is of no use any more.
+/// Puts the connections back, and gives up the server's if the exchange is over.
 #[vk::coroutine]
 pub(super) fn back(io: &mut Io, client: &mut Client, is_sound: bool) -> io::Result<()> {
     io.swap(&mut client.keeper)?;
+    put(io, client, is_sound)
+}
+
+/// Leaves the server's connection to whoever asks it next, if the answer is read, or closes it if it is of no use any
+/// more.
+#[vk::coroutine]
+pub(super) fn put(io: &mut Io, client: &mut Client, is_sound: bool) -> io::Result<()> {
     if !is_sound {
-        io.close(&mut client.keeper)?;
         client.stage = Stage::Rest;
+        return io.close(&mut client.keeper);
     }
-    Ok(())
+    if client.stage != Stage::Answer || !client.message.is_read() {
+        return Ok(());
+    }
+    if client.message.head.keep_alive && !client.until_close {
+        return io.park(&mut client.keeper, client.origin.as_bytes());
+    }
+    io.close(&mut client.keeper)
 }
 
 impl Client {
-    pub(super) fn has_answer(&self) -> io::Result<()> {
+    /// Whether the whole answer is read.
+    fn is_over(&self) -> io::Result<bool> {
         match self.stage {
-            Stage::Answer if !self.keeper.is_none() => Ok(()),
+            Stage::Answer => Ok(self.keeper.is_none()),
             _ => Err(io::Error::new(ErrorKind::InvalidInput, "there is no answer: `get` one")),
         }
     }
