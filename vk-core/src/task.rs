@@ -62,6 +62,8 @@ pub enum Wait {
     Turn,
     /// That the task `request.task` has ended.
     Join,
+    /// That another task comes to rest, or ends.
+    Child,
     /// A connection of the listener that is the task's source.
     Accept,
     /// That the connection that was asked for stands.
@@ -93,6 +95,8 @@ pub enum Outcome {
     Address(std::net::SocketAddr),
     /// A new task, by the place of its record.
     Task(Span),
+    /// How far a connection was received from and sent to.
+    Positions([u64; 2]),
     /// Done, with nothing to hand over.
     Done,
     /// Failed, with an `errno`.
@@ -127,6 +131,8 @@ pub enum Request {
     Connecting(Descriptor),
     /// For [`Wait::Connect`]: a connection that was parked under the name in this place.
     Unpark(Span),
+    /// For [`Wait::Connect`]: where the streams of this connection stand, which the task is to have.
+    Attach(Descriptor),
     /// For [`Wait::Resolve`]: the addresses of the name in this [place](crate::resolve).
     Resolve(Span),
     /// For [`Wait::Spawn`]: this coroutine, its frame already filled, between these two ends.
@@ -223,8 +229,8 @@ pub struct Task {
     pub frame: Span,
     /// The coroutine's index in the registry.
     pub entry: u32,
-    /// Whether it ended with an error.
-    pub failed: bool,
+    /// `errno` of the error that it ended with, 0 if there was none; `ECHILD` for what is no error of the system's.
+    pub failure: i32,
     /// The next task of the micro-process.
     pub next: Span,
     /// The next task of the run queue.
@@ -274,7 +280,7 @@ impl Task {
             outcome: Outcome::None,
             frame,
             entry,
-            failed: false,
+            failure: 0,
             next: Span::EMPTY,
             next_runnable: Span::EMPTY,
         }
@@ -292,20 +298,15 @@ impl Task {
         let byte = |at: usize| unsafe { place.add(at).read() };
         // SAFETY: as above; the fields are aligned, and any four bytes are a `u32`.
         let tag = |at: usize| unsafe { place.add(at).cast::<u32>().read() };
-        let bools = [
-            offset_of!(Task, rx_ended),
-            offset_of!(Task, tx_ended),
-            offset_of!(Task, bulk),
-            offset_of!(Task, failed),
-        ];
+        let bools = [offset_of!(Task, rx_ended), offset_of!(Task, tx_ended), offset_of!(Task, bulk)];
         let sound = byte(offset_of!(Task, wait)) <= Wait::Ended as u8
             && bools.into_iter().all(|at| byte(at) <= 1)
             && [offset_of!(Task, rx_mark), offset_of!(Task, tx_mark)]
                 .into_iter()
                 .all(|at| byte(at) <= Mark::Acknowledged as u8)
             && [offset_of!(Task, source), offset_of!(Task, sink)].into_iter().all(|at| tag(at) <= 2)
-            && tag(offset_of!(Task, request)) <= 9
-            && tag(offset_of!(Task, outcome)) <= 5;
+            && tag(offset_of!(Task, request)) <= 10
+            && tag(offset_of!(Task, outcome)) <= 6;
         // SAFETY: every field that not all bytes are valid for was looked at above, down to the tags of its
         // variants; what is inside of a request was written by the operation that waits for it.
         let task = sound.then(|| unsafe { place.cast::<Task>().as_ref() })?;
@@ -336,6 +337,7 @@ impl Task {
             Wait::Hangup => self.tx_mark == Mark::Acknowledged || self.is_output_over(),
             Wait::Wake => now >= self.wake,
             Wait::Join
+            | Wait::Child
             | Wait::Accept
             | Wait::Connect
             | Wait::Resolve
@@ -377,7 +379,7 @@ impl Task {
             Port::Nothing | Port::Task(_) => None,
         };
         let asked = match self.request {
-            Request::Connecting(descriptor) => Some(descriptor),
+            Request::Connecting(descriptor) | Request::Attach(descriptor) => Some(descriptor),
             _ => None,
         };
         let given = match self.outcome {

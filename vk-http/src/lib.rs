@@ -58,6 +58,9 @@ mod conditions;
 mod date;
 mod files;
 mod forms;
+#[cfg(test)]
+#[path = "../tests/harness/mod.rs"]
+mod harness;
 mod head;
 mod host;
 mod limits;

@@ -169,6 +169,7 @@ impl<B: Backend> Worker<B> {
                     task.outcome = Outcome::Done;
                 }
             }
+            Request::Attach(connection) => task.outcome = Outcome::Positions(self.positions(connection)),
             Request::Connect(address) => match self.begin_connection(address, id) {
                 Ok(connection) => {
                     task.request = Request::Connecting(connection);

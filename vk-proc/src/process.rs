@@ -351,9 +351,26 @@ impl Process {
             record.head = task.next_runnable;
             let (entry, frame) = (task.entry, task.frame);
             self.resume(world, span, entry, frame);
+            // In one transaction: nothing else tells those who wait for it.
+            if matches!(self.task(span).wait, Wait::Rest | Wait::Ended) {
+                self.wake_selecting(span);
+            }
             self.part(world);
             self.settle(world, span);
             self.part(world);
+        }
+    }
+
+    /// A task has come to rest, or ended: wakes those who wait for any that does.
+    fn wake_selecting(&mut self, settled: Span) {
+        let mut span = self.first();
+        while !span.is_empty() {
+            let task = self.task(span);
+            let next = task.next;
+            if span != settled && task.wait == Wait::Child {
+                self.enqueue(span);
+            }
+            span = next;
         }
     }
 
@@ -387,8 +404,8 @@ impl Process {
                 world.tally.ended += 1;
                 let task = self.task(span);
                 task.wait = Wait::Ended;
-                task.failed = result.is_err();
                 if let Err(error) = result {
+                    task.failure = error.raw_os_error().unwrap_or(libc::ECHILD);
                     match world.attended {
                         true => tracing::error!(coroutine = entry.name(), %error, "ended with an error"),
                         false => tracing::debug!(coroutine = entry.name(), %error, "ended with an error"),
@@ -538,7 +555,11 @@ impl Process {
         }
         // What it wrote last may have failed after it ended.
         let lost = matches!(c.sink, Port::Descriptor(_)) && !c.tx.is_empty();
-        let outcome = if c.failed || lost { Outcome::Failed(libc::ECHILD) } else { Outcome::Done };
+        let outcome = match c.failure {
+            0 if lost => Outcome::Failed(libc::ECHILD),
+            0 => Outcome::Done,
+            errno => Outcome::Failed(errno),
+        };
         self.remove_task(world, child);
         self.task(span).request = Request::None;
         self.task(span).outcome = outcome;

@@ -635,3 +635,64 @@ fn connections_parked() {
         shared(&mut keeper, 6, life, &format!("seed {seed}"));
     }
 }
+
+const NOBODY: &str = "10.0.0.2:7";
+
+/// Connects to whom it can, and rests with the connection.
+#[vk::coroutine]
+fn attempt(io: &mut Io, address: std::net::SocketAddr) -> io::Result<()> {
+    let connection: Descriptor = io.connect(address)?;
+    io.attach(connection)?;
+    io.rest()
+}
+
+/// Asks who answers first, of several, about each line.
+#[vk::coroutine]
+fn racer(io: &mut Io) -> io::Result<()> {
+    let places: [std::net::SocketAddr; 4] =
+        [NOBODY, BACKEND, BACKEND, NOBODY].map(|place| place.parse().expect("an address"));
+    let mut line: Line<100> = Line::new();
+    while io.read_line(&mut line)? {
+        let mut attempts: [Child; 4] = [const { Child::NONE }; 4];
+        for n in 0..places.len() {
+            let n: usize = n;
+            let place: std::net::SocketAddr = places[n];
+            attempts[n] = io.spawn::<attempt>((place,), Source::Nothing, Sink::Nothing)?;
+        }
+        let mut far: Child = Child::NONE;
+        while far.is_none() {
+            let first: usize = io.select(&attempts)?;
+            if io.rests(&attempts[first])? {
+                std::mem::swap(&mut far, &mut attempts[first]);
+            } else if io.join(&mut attempts[first]).is_ok() {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+        }
+        for n in 0..places.len() {
+            let n: usize = n;
+            io.close(&mut attempts[n])?;
+        }
+        io.swap(&mut far)?;
+        io.write_all(&line)?;
+        io.swap(&mut far)?;
+        io.cross(&mut far)?;
+        io.forward(line.len() as u64)?;
+        io.cross(&mut far)?;
+        io.close(&mut far)?;
+    }
+    Ok(())
+}
+
+/// Wherever a worker dies while several connections are being made, one is used and none is left.
+#[test]
+fn connections_that_race() {
+    for step in (0..5000).step_by(3) {
+        let mut keeper = Keeper::new(9, Faults::NONE, Guard::Epoch(2), Entry::handler::<racer>());
+        let mut lives = [Life::of(step), Life::LONG].into_iter();
+        shared(&mut keeper, 2, move || lives.next().unwrap(), &format!("step {step}"));
+        if keeper.deaths == 0 {
+            assert!(step > 100, "only {step} steps");
+            break;
+        }
+    }
+}

@@ -197,6 +197,22 @@ impl Io {
         }
     }
 
+    /// Waits until one of these children [rests](Io::rest) or has ended: which one, by its index. Those that are gone are
+    /// passed over.
+    ///
+    /// # Errors
+    /// `InvalidInput` if all of them are gone; `TimedOut` after the deadline.
+    pub fn select(&mut self, children: &[Child]) -> Poll<io::Result<usize>> {
+        let mut left = false;
+        for (index, child) in children.iter().enumerate().filter(|(_, child)| !child.is_none()) {
+            left = true;
+            if matches!(self.other(child.0).wait, Wait::Rest | Wait::Ended) {
+                return Ready(Ok(index));
+            }
+        }
+        if left { self.wait(Wait::Child) } else { Ready(Err(io::ErrorKind::InvalidInput.into())) }
+    }
+
     /// Ends a child where it stands, and closes the descriptors that its input and output lead to, unless another
     /// coroutine's do. What is unsent is lost. Closing what is closed returns at once.
     ///
@@ -277,8 +293,8 @@ impl Io {
     /// free then; joining it once more returns at once.
     ///
     /// # Errors
-    /// `ECHILD` if it ended with an error of its own, or what it wrote last could not be handed over; `TimedOut`
-    /// after the deadline.
+    /// The error that it ended with, if that was the system's; `ECHILD` if it was its own, or what it wrote last could
+    /// not be handed over; `TimedOut` after the deadline.
     pub fn join(&mut self, child: &mut Child) -> Poll<io::Result<()>> {
         match self.take_outcome() {
             None if child.0.is_empty() => Ready(Ok(())),
