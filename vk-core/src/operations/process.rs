@@ -197,6 +197,17 @@ impl Io {
         }
     }
 
+    /// Whether a child has ended with an error. Never waits.
+    ///
+    /// # Errors
+    /// `InvalidInput` if the child is gone.
+    pub fn has_failed(&mut self, child: &Child) -> Poll<io::Result<bool>> {
+        match child.is_none() {
+            true => Ready(Err(io::ErrorKind::InvalidInput.into())),
+            false => Ready(Ok(self.other(child.0).failure != 0)),
+        }
+    }
+
     /// Waits until one of these children [rests](Io::rest) or has ended: which one, by its index. Those that are gone are
     /// passed over.
     ///

@@ -15,38 +15,49 @@ use vk_core::{HeapBytes, Io};
 /// Receives the head of the final answer, from the server, which `io` leads to. What comes before it (100, 103) is
 /// passed over.
 #[vk::coroutine]
-pub(super) fn receive_head(io: &mut Io, client: &mut Client) -> Result<(), Failure> {
+pub(super) fn receive_final(io: &mut Io, client: &mut Client) -> Result<(), Failure> {
     io.deadline(Duration::from_secs(client.answer_secs as u64))?;
     loop {
-        let mut scan: Scan = Scan::of_answer();
-        loop {
-            let there: usize = io.fill(scan.seen + 1)?;
-            if there == scan.seen && there == 0 {
-                return Err(Failure::Io(ErrorKind::UnexpectedEof.into()));
-            }
-            if there == scan.seen {
-                return Err(Failure::Refused(Refused(400)));
-            }
-            if scan.advance(io.buffered()?, &client.limits)? {
-                break;
-            }
-        }
-        io.skip(scan.start as u64)?;
-        let length: usize = scan.seen - scan.start;
-        let index: usize = (scan.lines - 1) * ENTRY;
-        if client.message.bytes.len() < length + index {
-            io.free(&mut client.message.bytes)?;
-            client.message.bytes = io.alloc(length + index)?;
-        }
-        io.read_exact(&mut client.message.bytes[..length])?;
-        client.parse(length, index)?;
+        receive_head(io, client)?;
         if client.status >= 200 {
-            client.stage = Stage::Answer;
             return Ok(());
         }
-        if client.status == 101 {
-            // Nobody has offered another protocol.
+    }
+}
+
+/// Receives a head from the server, which `io` receives from.
+#[vk::coroutine]
+pub(super) fn receive_head(io: &mut Io, client: &mut Client) -> Result<(), Failure> {
+    io.deadline(Duration::from_secs(client.answer_secs as u64))?;
+    let mut scan: Scan = Scan::of_answer();
+    loop {
+        let there: usize = io.fill(scan.seen + 1)?;
+        if there == scan.seen && there == 0 {
+            return Err(Failure::Io(ErrorKind::UnexpectedEof.into()));
+        }
+        if there == scan.seen {
             return Err(Failure::Refused(Refused(400)));
+        }
+        if scan.advance(io.buffered()?, &client.limits)? {
+            break;
+        }
+    }
+    io.skip(scan.start as u64)?;
+    let length: usize = scan.seen - scan.start;
+    let index: usize = (scan.lines - 1) * ENTRY;
+    if client.message.bytes.len() < length + index {
+        io.free(&mut client.message.bytes)?;
+        client.message.bytes = io.alloc(length + index)?;
+    }
+    io.read_exact(&mut client.message.bytes[..length])?;
+    client.parse(length, index)?;
+    match client.status {
+        // Nobody has offered another protocol.
+        101 => Err(Failure::Refused(Refused(400))),
+        100..200 => Ok(()),
+        _ => {
+            client.stage = Stage::Answer;
+            Ok(())
         }
     }
 }
