@@ -5,7 +5,7 @@
 
 use crate::process::{Process, RING};
 use crate::resolver::Resolver;
-use crate::worker::{BELL, Worker};
+use crate::worker::{BELL, Settings, Worker};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
@@ -252,9 +252,8 @@ impl<B: Backend> Worker<B> {
     }
 
     fn start_resolver(&mut self) -> io::Result<Resolver> {
-        let resolver = Resolver::new()?;
-        let ends = [resolver.bell.as_raw_fd(), resolver.rope.as_raw_fd()];
-        ends.into_iter().for_each(|end| self.settings.ledger.enter_tool(self.settings.worker, end));
+        let Settings { ledger, worker, .. } = self.settings;
+        let resolver = Resolver::new(|number| ledger.enter_tool(worker, number))?;
         self.poller.add(resolver.bell.as_raw_fd(), BELL)?;
         Ok(resolver)
     }

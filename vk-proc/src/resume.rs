@@ -22,6 +22,7 @@ use crate::ledger::State;
 use crate::listener;
 use crate::process::Process;
 use crate::worker::{Known, Settings, TRIM, Worker};
+use std::io::ErrorKind;
 use std::os::fd::RawFd;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use vk_core::task::{NEVER, Outcome, Request};
@@ -333,9 +334,17 @@ impl<B: Backend> Worker<B> {
                 task.outcome = taken.map_or(Outcome::None, Outcome::Descriptor);
             }
             (Wait::Connect, Request::Connect(address)) => {
-                let taken = self
-                    .taken(id)
-                    .or_else(|| self.find_unknown(id, |poller, number| poller.is_begun(number, &address)));
+                let taken = self.taken(id).or_else(|| {
+                    let found = self.find_unknown(id, |poller, number| poller.is_begun(number, &address))?;
+                    match self.poller.outcome(found.number) {
+                        // It failed, or was not even begun.
+                        Err(error) if error.kind() != ErrorKind::WouldBlock => {
+                            self.close(found.number, id);
+                            None
+                        }
+                        _ => Some(found),
+                    }
+                });
                 if let Some(taken) = taken {
                     task.request = Request::Connecting(taken);
                 }
