@@ -408,8 +408,10 @@ fn write_fields(to: &mut Vec<u8>, message: &Request, own: &[&str], chunked: bool
     };
     let connected = message.get("connection").is_some();
     for (name, value) in message.fields() {
-        let stays = HOPS.iter().chain(own).any(|hop| is(name, hop)) || !chunked && is(name, "trailer");
-        if !stays && !(connected && named(name)) {
+        let stays = HOPS.iter().chain(own).any(|hop| is(name, hop))
+            || !chunked && is(name, "trailer")
+            || connected && named(name);
+        if !stays {
             write_field(to, name, value);
         }
     }
