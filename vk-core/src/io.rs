@@ -84,7 +84,7 @@ impl World {
         })
     }
 
-    /// Makes `heap`, which is open, the one that operations and [`HeapBytes`](crate::HeapBytes) work in.
+    /// Makes `heap`, which is open, the one that operations and [`HeapBytes`] work in.
     #[inline]
     pub fn enter(&mut self, heap: Heap) {
         self.heap = Some(heap);
