@@ -573,7 +573,6 @@ fn shared(keeper: &mut Keeper, clients: usize, life: impl FnMut() -> Life, conte
     let peers: Vec<Peer> = (0..clients).map(|_| keeper.sim.connect(keeper.listener)).collect();
     for (n, peer) in peers.iter().enumerate() {
         peer.send(&text(n));
-        peer.shutdown();
     }
     let served: Rc<RefCell<Vec<Peer>>> = Rc::default();
     let theirs = served.clone();
@@ -590,7 +589,12 @@ fn shared(keeper: &mut Keeper, clients: usize, life: impl FnMut() -> Life, conte
         }
         busy
     });
-    let worker = keeper.run(life, false);
+    drop(keeper.run(life, false));
+    // Everything is answered, and what was parked has been idle for too long.
+    assert_eq!(keeper.sim.descriptors(), 1 + clients, "{context}: the listener's, and the clients'");
+    peers.iter().for_each(Peer::shutdown);
+    keeper.sim.forget_all();
+    let worker = keeper.run(|| Life::LONG, false);
     assert_eq!(worker.stats().live, 1, "{context}: only the listener is left");
     drop(worker);
     for (n, peer) in peers.iter().enumerate() {
