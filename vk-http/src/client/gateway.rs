@@ -297,13 +297,13 @@ enum Forwards {
 impl Request {
     /// See RFC 9110, 7.6.2. `TRACE` never comes so far: the parser refuses it.
     fn forwards(&self) -> Forwards {
-        match self.get("max-forwards") {
-            Some(text) if self.method() == "OPTIONS" => {
-                let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-                text.parse().ok().filter(|_| digits).map_or(Forwards::Nonsense, Forwards::Left)
-            }
-            _ => Forwards::Any,
+        if self.method() != "OPTIONS" {
+            return Forwards::Any;
         }
+        self.get("max-forwards").map_or(Forwards::Any, |text| {
+            let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+            text.parse().ok().filter(|_| digits).map_or(Forwards::Nonsense, Forwards::Left)
+        })
     }
 }
 
