@@ -1,6 +1,5 @@
 //! Who kills the workers.
 
-use crate::Load;
 use std::thread;
 use std::time::{Duration, Instant};
 use vk_try::{PATIENCE, Process, Random, SIGKILL};
@@ -23,14 +22,14 @@ impl Chaos {
     }
 
     /// Kills `kills` workers, or some more: one, two within 2 ms, all, or one and three times its successor while
-    /// that recovers. Ends early if the load has failed.
+    /// that recovers. Ends early if what is tried has failed.
     ///
     /// # Panics
     /// If the keeper dies, or workers don't come back in time.
     #[track_caller]
-    pub fn run(&mut self, kills: u64, load: &Load) {
+    pub fn run(&mut self, kills: u64, has_failed: impl Fn() -> bool) {
         let end = Instant::now() + PATIENCE + EACH * u32::try_from(kills).expect("a number of kills");
-        while self.count < kills && !load.has_failed() {
+        while self.count < kills && !has_failed() {
             assert!(self.keeper.is_alive(), "the keeper is dead after {} kills", self.count);
             assert!(Instant::now() < end, "no worker to kill: {} of {kills} kills", self.count);
             self.pause(1_000, 60_000);

@@ -8,8 +8,8 @@
 #![allow(unsafe_code)]
 
 use crate::rt::Coroutine;
-use crate::task::{Nanos, Outcome, Task, Wait};
-use crate::{Registry, bytes};
+use crate::task::{Descriptor, Nanos, Outcome, Task, Wait};
+use crate::{HeapBytes, Registry, bytes};
 use std::io;
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
@@ -35,6 +35,8 @@ pub struct World {
     pub ending: bool,
     /// The task that runs, while one does.
     pub running: Span,
+    /// The connection that was unparked last, and how far it was received from and sent to.
+    pub unparked: Option<(Descriptor, [u64; 2])>,
     /// The open micro-heap, while one is.
     heap: Option<Heap>,
 }
@@ -69,11 +71,20 @@ impl World {
     /// As [`Registry::of`].
     pub fn new(arena: Arena) -> io::Result<World> {
         let (registry, tally) = (Registry::of(&arena)?, Tally::default());
-        let running = Span::EMPTY;
-        Ok(World { arena, now: 0, registry, tally, attended: false, ending: false, running, heap: None })
+        Ok(World {
+            arena,
+            now: 0,
+            registry,
+            tally,
+            attended: false,
+            ending: false,
+            running: Span::EMPTY,
+            unparked: None,
+            heap: None,
+        })
     }
 
-    /// Makes `heap`, which is open, the one that operations and [`HeapBytes`](crate::HeapBytes) work in.
+    /// Makes `heap`, which is open, the one that operations and [`HeapBytes`] work in.
     #[inline]
     pub fn enter(&mut self, heap: Heap) {
         self.heap = Some(heap);
@@ -223,6 +234,13 @@ impl Io {
         if task.tx.capacity() < BLOCK as usize {
             world.grow(&mut task.tx, &mut task.tx_storage);
         }
+    }
+
+    /// Puts bytes where the dispatcher finds them; None if there is no room, or nothing to put.
+    pub(crate) fn place(&mut self, bytes: &[u8]) -> Option<Span> {
+        let place = self.world().allocate(u32::try_from(bytes.len()).ok().filter(|len| *len > 0)?)?;
+        HeapBytes(place).copy_from_slice(bytes);
+        Some(place)
     }
 
     /// Allocates and fills the frame of a coroutine to be spawned.

@@ -65,6 +65,8 @@ pub enum Wait {
     Turn,
     /// That the task `request.task` has ended.
     Join,
+    /// That another task comes to rest, or ends.
+    Child,
     /// A connection of the listener that is the task's source.
     Accept,
     /// That the connection that was asked for stands.
@@ -96,6 +98,8 @@ pub enum Outcome {
     Address(std::net::SocketAddr),
     /// A new task, by the place of its record.
     Task(Span),
+    /// How far a connection was received from and sent to.
+    Positions([u64; 2]),
     /// Done, with nothing to hand over.
     Done,
     /// Failed, with an `errno`.
@@ -111,13 +115,27 @@ pub enum Request {
     /// For [`Wait::Join`]: this task's end.
     Join(Span),
     /// For [`Wait::Close`]: this task is to go, and its descriptors first.
-    Close(Span),
-    /// For [`Wait::Close`]: the descriptors are closed, and the task is to go.
-    Closed(Span),
+    Close {
+        /// The task.
+        child: Span,
+        /// The name under which its connection is parked, if it can be: a place, empty where there is none.
+        name: Span,
+    },
+    /// For [`Wait::Close`]: the descriptors are closed or parked, and the task is to go.
+    Closed {
+        /// The task.
+        child: Span,
+        /// The name's place, which is free then.
+        name: Span,
+    },
     /// For [`Wait::Connect`]: a connection to this address.
     Connect(std::net::SocketAddr),
     /// For [`Wait::Connect`]: the connection is on its way.
     Connecting(Descriptor),
+    /// For [`Wait::Connect`]: a connection that was parked under the name in this place.
+    Unpark(Span),
+    /// For [`Wait::Connect`]: where the streams of this connection stand, which the task is to have.
+    Attach(Descriptor),
     /// For [`Wait::Resolve`]: the addresses of the name in this [place](crate::resolve).
     Resolve(Span),
     /// For [`Wait::Spawn`]: this coroutine, its frame already filled, between these two ends.
@@ -216,8 +234,8 @@ pub struct Task {
     pub frame: Span,
     /// The coroutine's index in the registry.
     pub entry: u32,
-    /// Whether it ended with an error.
-    pub failed: bool,
+    /// `errno` of the error that it ended with, 0 if there was none; `ECHILD` for what is no error of the system's.
+    pub failure: i32,
     /// The next task of the micro-process.
     pub next: Span,
     /// The next task of the run queue.
@@ -268,7 +286,7 @@ impl Task {
             outcome: Outcome::None,
             frame,
             entry,
-            failed: false,
+            failure: 0,
             next: Span::EMPTY,
             next_runnable: Span::EMPTY,
         }
@@ -286,20 +304,15 @@ impl Task {
         let byte = |at: usize| unsafe { place.add(at).read() };
         // SAFETY: as above; the fields are aligned, and any four bytes are a `u32`.
         let tag = |at: usize| unsafe { place.add(at).cast::<u32>().read() };
-        let bools = [
-            offset_of!(Task, rx_ended),
-            offset_of!(Task, tx_ended),
-            offset_of!(Task, bulk),
-            offset_of!(Task, failed),
-        ];
+        let bools = [offset_of!(Task, rx_ended), offset_of!(Task, tx_ended), offset_of!(Task, bulk)];
         let sound = byte(offset_of!(Task, wait)) <= Wait::Ended as u8
             && bools.into_iter().all(|at| byte(at) <= 1)
             && [offset_of!(Task, rx_mark), offset_of!(Task, tx_mark)]
                 .into_iter()
                 .all(|at| byte(at) <= Mark::Acknowledged as u8)
             && [offset_of!(Task, source), offset_of!(Task, sink)].into_iter().all(|at| tag(at) <= 2)
-            && tag(offset_of!(Task, request)) <= 8
-            && tag(offset_of!(Task, outcome)) <= 5;
+            && tag(offset_of!(Task, request)) <= 10
+            && tag(offset_of!(Task, outcome)) <= 6;
         // SAFETY: every field that not all bytes are valid for was looked at above, down to the tags of its
         // variants; what is inside of a request was written by the operation that waits for it.
         let task = sound.then(|| unsafe { place.cast::<Task>().as_ref() })?;
@@ -330,6 +343,7 @@ impl Task {
             Wait::Hangup => self.tx_mark == Mark::Acknowledged || self.is_output_over(),
             Wait::Wake => now >= self.wake,
             Wait::Join
+            | Wait::Child
             | Wait::Accept
             | Wait::Connect
             | Wait::Resolve
@@ -363,6 +377,23 @@ impl Task {
         swap(&mut self.tx_error, &mut other.tx_error);
         swap(&mut self.stall, &mut other.stall);
         swap(&mut self.last_words, &mut other.last_words);
+    }
+
+    /// The descriptors that it has: where its input and output lead, what it was given and has not yet seen.
+    pub fn descriptors(&self) -> impl Iterator<Item = Descriptor> {
+        let port = |port| match port {
+            Port::Descriptor(descriptor) => Some(descriptor),
+            Port::Nothing | Port::Task(_) => None,
+        };
+        let asked = match self.request {
+            Request::Connecting(descriptor) | Request::Attach(descriptor) => Some(descriptor),
+            _ => None,
+        };
+        let given = match self.outcome {
+            Outcome::Descriptor(descriptor) => Some(descriptor),
+            _ => None,
+        };
+        [port(self.source), port(self.sink), asked, given].into_iter().flatten()
     }
 
     /// Whether nothing more can be sent: the side is ended, or has failed.

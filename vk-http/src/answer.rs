@@ -159,7 +159,7 @@ impl Request {
     }
 
     /// Notes that the response is ended.
-    fn ended(&self) -> io::Result<()> {
+    pub(crate) fn ended(&self) -> io::Result<()> {
         match self.sending.get() {
             Sending::Length(0) | Sending::Chunked | Sending::UntilClose | Sending::NoBody => {
                 self.sending.set(Sending::Ended);

@@ -66,6 +66,9 @@ mod date;
 mod files;
 mod forms;
 mod gzip;
+#[cfg(test)]
+#[path = "../tests/harness/mod.rs"]
+mod harness;
 mod head;
 mod host;
 mod limits;

@@ -27,6 +27,7 @@ macro_rules! statuses {
 statuses! {
     100 "Continue",
     101 "Switching Protocols",
+    103 "Early Hints",
     200 "OK",
     201 "Created",
     202 "Accepted",

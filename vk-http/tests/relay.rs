@@ -82,7 +82,7 @@ fn fields() {
     assert_eq!(
         asked,
         "GET /a?b HTTP/1.1|Host: SERVER|Via: 1.0 first|Forwarded: for=1.2.3.4|X-End: \u{e9}|Authorization: secret|\
-         Via: 1.1 vk|Forwarded: for=unknown;host=\"site:80\";proto=http||"
+         Connection: TE|TE: trailers|Via: 1.1 vk|Forwarded: for=unknown;host=\"site:80\";proto=http||"
     );
     assert_eq!(
         answer,
@@ -117,7 +117,7 @@ fn bodies() {
         ),
         (
             "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nA: b\r\n\r\n",
-            "Transfer-Encoding: chunked||5|hello|0||",
+            "Transfer-Encoding: chunked||5|hello|0|A: b||",
             "HTTP/1.1 200 OK\r\n\r\nuntil the end",
             format!("HTTP/1.1 200 OK|{head}Via: 1.1 vk|Transfer-Encoding: chunked||d|until the end|0||"),
         ),
@@ -149,7 +149,40 @@ fn bodies() {
             "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
             "proto=http||",
             "HTTP/1.1 103 Hints\r\nLink: x\r\n\r\nHTTP/1.1 299 \r\nContent-Length: 0\r\n\r\n",
-            format!("HTTP/1.1 299 |{head}Via: 1.1 vk|Content-Length: 0||"),
+            format!("HTTP/1.1 103 Early Hints|Link: x||HTTP/1.1 299 |{head}Via: 1.1 vk|Content-Length: 0||"),
+        ),
+        // Who doesn't know of such things isn't told.
+        (
+            "GET / HTTP/1.0\r\n\r\n",
+            "proto=http||",
+            "HTTP/1.1 103 Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+            format!("HTTP/1.1 200 OK|{head}Via: 1.1 vk|Content-Length: 0|Connection: close||"),
+        ),
+        // Trailers, both ways, but for those that would say something about the message.
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nTE: deflate;q=0.5, trailers\r\nTrailer: Sum\r\nTransfer-Encoding: chunked\r\n\r\n\
+             1\r\nx\r\n0\r\nSum: 1\r\nHost: b\r\nContent-Length: 5\r\nSign: \u{e9}\r\n\r\n",
+            "Transfer-Encoding: chunked||1|x|0|Sum: 1|Sign: \u{e9}||",
+            "HTTP/1.1 200 OK\r\nTrailer: Sum\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nSum: 2\r\nTransfer-Encoding: x\r\n\r\n",
+            format!("HTTP/1.1 200 OK|{head}Trailer: Sum|Via: 1.1 vk|Transfer-Encoding: chunked||0|Sum: 2||"),
+        ),
+        (
+            "GET / HTTP/1.0\r\n\r\n",
+            "proto=http||",
+            "HTTP/1.1 200 OK\r\nTrailer: Sum\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nSum: 2\r\n\r\n",
+            format!("HTTP/1.1 200 OK|{head}Via: 1.1 vk|Connection: close||x"),
+        ),
+        (
+            "OPTIONS /a HTTP/1.1\r\nHost: a\r\nMax-Forwards: 7\r\n\r\n",
+            "SERVER|Max-Forwards: 6|Via: 1.1 vk|Forwarded: for=unknown;host=\"a\";proto=http||",
+            OK,
+            format!("HTTP/1.1 200 OK|{head}Via: 1.1 vk|Content-Length: 2||ok"),
+        ),
+        (
+            "GET /a HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\n\r\n",
+            "SERVER|Max-Forwards: 0|Via: 1.1 vk|Forwarded: for=unknown;host=\"a\";proto=http||",
+            OK,
+            format!("HTTP/1.1 200 OK|{head}Via: 1.1 vk|Content-Length: 2||ok"),
         ),
     ] {
         let (came, was_asked) = relayed(request, answer);
@@ -281,7 +314,21 @@ fn bodies_that_break_off() {
         "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nx",
     ] {
         let (came, _) = relayed(request, OK);
-        assert!(came.starts_with("HTTP/1.1 502 ") && came.contains("|Connection: close|"), "{came}");
+        assert!(came.starts_with("HTTP/1.1 400 ") && came.contains("|Connection: close|"), "{came}");
+    }
+}
+
+/// Requests that go no further.
+#[test]
+fn the_last_one_to_be_asked() {
+    for (method, forwards, expected) in [
+        ("OPTIONS", "0", "HTTP/1.1 204 No Content|"),
+        ("OPTIONS", "+1", "HTTP/1.1 400 "),
+        ("OPTIONS", "99999999999999999999", "HTTP/1.1 400 "),
+    ] {
+        let request = format!("{method} / HTTP/1.1\r\nHost: a\r\nMax-Forwards: {forwards}\r\n\r\n");
+        let (came, asked) = relayed(&request, OK);
+        assert!(came.starts_with(expected) && asked.is_empty(), "{came}, {asked}");
     }
 }
 

@@ -200,6 +200,12 @@ pub trait Backend {
         sys::is_accepted(fd, listener)
     }
 
+    /// Whether `fd` may be what [`connect`](Backend::connect) to `addr` had come to when it was interrupted for ever: a
+    /// connection to there, on which nothing was sent or received yet, or a socket that leads nowhere yet.
+    fn is_begun(&mut self, fd: RawFd, addr: &SocketAddr) -> bool {
+        sys::is_begun(fd, addr)
+    }
+
     /// What time it is.
     #[inline]
     fn now(&self) -> Nanos {

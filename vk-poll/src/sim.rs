@@ -276,6 +276,11 @@ impl Backend for Sim {
         self.world.borrow_mut().is_stream(fd)
     }
 
+    fn is_begun(&mut self, fd: RawFd, _: &SocketAddr) -> bool {
+        // Whom it leads to is not kept.
+        matches!(self.positions(fd), Ok(Some(at)) if at.received == 0 && at.sent.is_none_or(|sent| sent <= 1))
+    }
+
     fn now(&self) -> Nanos {
         self.world.borrow().now
     }

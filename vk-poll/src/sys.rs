@@ -304,6 +304,36 @@ pub fn is_accepted(fd: RawFd, listener: RawFd) -> bool {
         && socket(fd).peer_addr().is_ok()
 }
 
+/// See [`Backend::is_begun`](crate::Backend::is_begun). Unlike getpeername(2), this tells while the connection is not
+/// there yet, too.
+pub fn is_begun(fd: RawFd, addr: &SocketAddr) -> bool {
+    let size = if addr.is_ipv4() { size_of::<libc::sockaddr_in>() } else { size_of::<libc::sockaddr_in6>() };
+    // SAFETY: `storage` has room for any address, `len` is told how many bytes are wanted, of which the kernel gives no
+    // fewer: it refuses to say part of it, or more than there is.
+    let peer = unsafe {
+        socket2::SockAddr::try_init(|storage, len| {
+            *len = size as socklen_t;
+            check(libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_PEERNAME, storage.cast(), len)).map(drop)
+        })
+    };
+    match peer {
+        // The one byte is the SYN, once it is acknowledged.
+        Ok((_, peer)) if peer.as_socket() == Some(*addr) => {
+            matches!(positions(fd), Ok(Some(at)) if at.received == 0 && at.sent.is_none_or(|sent| sent <= 1))
+        }
+        Err(error) if error.raw_os_error() == Some(libc::ENOTCONN) => is_fresh(fd),
+        _ => false,
+    }
+}
+
+/// Whether a socket of TCP is neither bound, nor connected, nor listens.
+fn is_fresh(fd: RawFd) -> bool {
+    // SAFETY: the socket is borrowed for a question, and never closed.
+    let socket = unsafe { mem::ManuallyDrop::new(socket2::Socket::from_raw_fd(fd)) };
+    let port = socket.local_addr().ok().and_then(|at| at.as_socket()).map(|at| at.port());
+    port == Some(0) && TcpInfo::read(fd).is_ok_and(|info| info.state() == CLOSE)
+}
+
 /// Closes `fd`. Linux frees the number whatever it answers, so the answer is of no use.
 pub fn close(fd: RawFd) {
     // SAFETY: the caller owns `fd` (the contract of `Backend`), so nobody's descriptor is closed behind him.

@@ -285,3 +285,42 @@ fn a_socket_raises_no_sigpipe() {
         })
     }));
 }
+
+/// Who takes over from somebody who died finds the connection that he has just begun.
+#[test]
+fn a_connection_that_was_begun() {
+    let mut poller = Epoll::new().unwrap();
+    let places = ["127.0.0.1:0", "[::1]:0"];
+    for listener in places.into_iter().filter_map(|place| TcpListener::bind(place).ok()) {
+        let (there, elsewhere) = (listener.local_addr().unwrap(), "127.0.0.1:1".parse().unwrap());
+        let begun = poller.connect(&there).unwrap();
+        assert!(poller.is_begun(begun, &there) && !poller.is_begun(begun, &elsewhere));
+        let (mut accepted, from) = listener.accept().unwrap();
+        assert!(poller.is_begun(begun, &there), "it stands");
+        // The other end has been begun, too, but not by us.
+        assert!(!poller.is_begun(accepted.as_raw_fd(), &there));
+        poller.write(begun, &[IoSlice::new(b"hello")]).unwrap();
+        accepted.read_exact(&mut [0; 5]).unwrap();
+        assert!(!poller.is_begun(begun, &there), "it was used");
+        poller.close(begun);
+        assert!(!poller.is_begun(begun, &from));
+    }
+    // A socket, as it is before it is told where to go.
+    let fresh = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let anywhere = "127.0.0.1:1".parse().unwrap();
+    assert!(poller.is_begun(fresh.as_raw_fd(), &anywhere));
+    let bound = TcpListener::bind("127.0.0.1:0").unwrap();
+    let datagrams = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    assert!(
+        !poller.is_begun(bound.as_raw_fd(), &anywhere) && !poller.is_begun(datagrams.as_raw_fd(), &anywhere)
+    );
+    // Where nobody answers.
+    let hole = TcpListener::bind("127.0.0.1:0").unwrap();
+    let there = hole.local_addr().unwrap();
+    let fill = || TcpStream::connect_timeout(&there, Duration::from_millis(100)).ok();
+    let _fillers: Vec<_> = std::iter::from_fn(fill).take(20_000).collect();
+    let begun = poller.connect(&there).unwrap();
+    assert_eq!(poller.outcome(begun).unwrap_err().kind(), ErrorKind::WouldBlock);
+    assert!(poller.is_begun(begun, &there));
+    poller.close(begun);
+}

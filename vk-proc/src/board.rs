@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use vk_heap::Usage;
 
 /// What is shown of each worker: name, kind and explanation, as Prometheus prints them.
-pub const COLUMNS: [(&str, &str, &str); 18] = [
+pub const COLUMNS: [(&str, &str, &str); 19] = [
     ("vk_live", "gauge", "Micro-processes that exist now."),
     ("vk_started_total", "counter", "Micro-processes started."),
     ("vk_ended_total", "counter", "Micro-processes ended."),
@@ -27,10 +27,12 @@ pub const COLUMNS: [(&str, &str, &str); 18] = [
     ("vk_guard_closes_total", "counter", "Calls of the kernel that closed micro-heaps."),
     ("vk_restarts_total", "counter", "Times that the worker was started again after it had died."),
     ("vk_pid", "gauge", "The worker's process."),
+    ("vk_parked", "gauge", "Connections that nobody has, kept for who asks next."),
 ];
 
 const RESTARTS: usize = 16;
 const PID: usize = 17;
+const PARKED: usize = 18;
 
 /// Shows a worker's counters.
 pub fn show(seat: &Seat, stats: &Stats, usage: &Usage) {
@@ -56,13 +58,14 @@ pub fn show(seat: &Seat, stats: &Stats, usage: &Usage) {
         cell.store(number, Relaxed);
     }
     seat.counters[PID].store(u64::from(std::process::id()), Relaxed);
+    seat.counters[PARKED].store(stats.parked, Relaxed);
 }
 
 /// What a worker before has shown, which its successor goes on counting from.
 pub fn recall(seat: &Seat) -> Stats {
     let [live, started, ended, panics, faults, dispatches, received, sent, starved, shed] =
         std::array::from_fn(|column| seat.counters[column].load(Relaxed));
-    Stats { live, started, ended, panics, faults, dispatches, received, sent, starved, shed }
+    Stats { live, started, ended, panics, faults, dispatches, received, sent, parked: 0, starved, shed }
 }
 
 /// Goes on counting from what another seat's worker has counted.

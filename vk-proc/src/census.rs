@@ -74,21 +74,28 @@ impl<B: Backend> Worker<B> {
     pub(crate) fn take(
         &mut self,
         id: HeapId,
-        open: impl FnOnce(&mut B) -> io::Result<RawFd>,
+        mut open: impl FnMut(&mut B) -> io::Result<RawFd>,
     ) -> io::Result<Descriptor> {
         let Settings { ledger, worker, .. } = self.settings;
-        let descriptor = ledger.take(worker, || {
-            let number = open(&mut self.poller)?;
-            failpoint!("opened");
-            let descriptor = self.descriptors.next(number);
-            match ledger.enter(worker, descriptor, id) {
-                Ok(()) => Ok(descriptor),
-                Err(error) => {
-                    self.poller.close(number);
-                    Err(error)
+        let mut once = |this: &mut Worker<B>| {
+            ledger.take(worker, || {
+                let number = open(&mut this.poller)?;
+                failpoint!("opened");
+                let descriptor = this.descriptors.next(number);
+                match ledger.enter(worker, descriptor, id) {
+                    Ok(()) => Ok(descriptor),
+                    Err(error) => {
+                        this.poller.close(number);
+                        Err(error)
+                    }
                 }
-            }
-        })?;
+            })
+        };
+        let descriptor = match once(self) {
+            // What nobody has makes room for it.
+            Err(error) if is_full(&error) && self.close_all_parked() => once(self),
+            result => result,
+        }?;
         failpoint!("taken");
         self.watch(descriptor, id, false)?;
         Ok(descriptor)
@@ -128,12 +135,17 @@ impl<B: Backend> Worker<B> {
         }
     }
 
-    /// Hands a descriptor from one micro-process to another.
+    /// Hands a descriptor from one micro-process to another, or to nobody, or from nobody.
     pub(crate) fn hand_over(&mut self, number: RawFd, from: HeapId, to: HeapId) {
         self.settings.ledger.hand_over(number, to);
         failpoint!("handed over");
-        self.unlink(number, from);
-        let next = std::mem::replace(&mut self.known[to.index() as usize].descriptors, number);
+        if from != HeapId::NONE {
+            self.unlink(number, from);
+        }
+        let next = match to {
+            HeapId::NONE => NONE,
+            to => std::mem::replace(&mut self.known[to.index() as usize].descriptors, number),
+        };
         let known = self.descriptors.by_number(number);
         (known.owner, known.next) = (Some(to), next);
     }
@@ -144,7 +156,8 @@ impl<B: Backend> Worker<B> {
         self.release(number);
     }
 
-    fn release(&mut self, number: RawFd) {
+    /// Closes a descriptor that is in no micro-process's list.
+    pub(crate) fn release(&mut self, number: RawFd) {
         let known = self.descriptors.by_number(number);
         known.owner = None;
         if known.borrowed {
@@ -268,4 +281,9 @@ impl<B: Backend> Worker<B> {
             }
         }
     }
+}
+
+/// Whether a descriptor can't be had as there are too many.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }

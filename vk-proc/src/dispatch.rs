@@ -87,16 +87,21 @@ impl<B: Backend> Worker<B> {
         let Request::Spawn { source, sink, positions: positions @ None, .. } = &mut task.request else {
             return;
         };
-        let mut ask = |descriptor: Descriptor| self.poller.positions(descriptor.number).ok().flatten();
         let received = match source {
-            Source::Descriptor(descriptor) => ask(*descriptor).map_or(0, |at| at.received),
+            Source::Descriptor(descriptor) => self.positions(*descriptor)[0],
             _ => 0,
         };
         let sent = match sink {
-            Sink::Descriptor(descriptor) => ask(*descriptor).and_then(|at| at.sent).unwrap_or(0),
+            Sink::Descriptor(descriptor) => self.positions(*descriptor)[1],
             _ => 0,
         };
         *positions = Some([received, sent]);
+    }
+
+    /// How far a descriptor was received from and sent to: 0 where nobody counts.
+    pub(crate) fn positions(&mut self, descriptor: Descriptor) -> [u64; 2] {
+        let at = self.poller.positions(descriptor.number).ok().flatten();
+        at.map_or([0; 2], |at| [at.received, at.sent.unwrap_or(0)])
     }
 
     /// Serves and runs the tasks of an open micro-process until none can go on.
@@ -124,12 +129,12 @@ impl<B: Backend> Worker<B> {
         let main = process.task(process.main());
         if main.wait == Wait::Ended && (main.tx.is_empty() || main.is_output_over()) {
             // What it wrote last may have failed after it ended.
-            let lost = !main.failed && !main.tx.is_empty();
+            let lost = main.failure == 0 && !main.tx.is_empty();
             if lost && self.world.attended {
                 let error = std::io::Error::from_raw_os_error(main.tx_error);
                 tracing::error!(%error, "what was written last is lost");
             }
-            self.failed |= (main.failed || lost) && self.is_borrower(index);
+            self.failed |= (main.failure != 0 || lost) && self.is_borrower(index);
             return self.end(id);
         }
         process.shrink(&mut self.world);
@@ -167,7 +172,7 @@ impl<B: Backend> Worker<B> {
         match task.wait {
             Wait::Received => self.receive(process, task),
             Wait::Accept => self.accept(task, id),
-            Wait::Connect => self.connect(task, id),
+            Wait::Connect => self.connect(process, task, id),
             Wait::Resolve => self.resolve(process, task, id),
             Wait::Peer => self.peer(task, id),
             Wait::Start => self.start(process, task, id),

@@ -25,6 +25,7 @@ impl<B: Backend> Worker<B> {
     /// Stops listening, ends what stands at a checkpoint, and lets the rest finish, for 30 s.
     pub fn drain(&mut self) {
         (self.draining, self.world.ending) = (true, true);
+        self.close_all_parked();
         self.drain_end = self.world.now + DRAIN;
         let listeners = self.known.iter().filter(|known| known.live && known.listener).count() as u64;
         tracing::info!(connections = self.stats.live - listeners, "draining");

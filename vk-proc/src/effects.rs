@@ -5,13 +5,13 @@
 
 use crate::process::{Process, RING};
 use crate::resolver::Resolver;
-use crate::worker::{BELL, Worker};
+use crate::worker::{BELL, Settings, Worker};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
-use vk_core::task::{IDLE, NEVER, Outcome, Request};
-use vk_core::{Descriptor, Nanos, Port, Task, resolve};
-use vk_heap::{BLOCK, HeapId, failpoint};
+use vk_core::task::{IDLE, Mark, NEVER, Outcome, Request};
+use vk_core::{Descriptor, Nanos, Port, Task, Wait, resolve};
+use vk_heap::{BLOCK, HeapId, Span, failpoint};
 use vk_poll::Backend;
 
 /// How long a sink may take no byte before it counts as broken.
@@ -163,9 +163,19 @@ impl<B: Backend> Worker<B> {
         }
     }
 
-    /// Begins a connection, and finds out what became of it.
-    pub(crate) fn connect(&mut self, task: &mut Task, id: HeapId) {
+    /// Begins a connection, and finds out what became of it; or finds one that was parked.
+    pub(crate) fn connect(&mut self, process: Process, task: &mut Task, id: HeapId) {
+        if task.outcome != Outcome::None {
+            return;
+        }
         match task.request {
+            Request::Unpark(name) => {
+                let tell = |connection| task.outcome = Outcome::Descriptor(connection);
+                if !self.unpark(process.bytes(name), id, tell) {
+                    task.outcome = Outcome::Done;
+                }
+            }
+            Request::Attach(connection) => task.outcome = Outcome::Positions(self.positions(connection)),
             Request::Connect(address) => match self.begin_connection(address, id) {
                 Ok(connection) => {
                     task.request = Request::Connecting(connection);
@@ -248,24 +258,39 @@ impl<B: Backend> Worker<B> {
     }
 
     fn start_resolver(&mut self) -> io::Result<Resolver> {
-        let resolver = Resolver::new()?;
-        let ends = [resolver.bell.as_raw_fd(), resolver.rope.as_raw_fd()];
-        ends.into_iter().for_each(|end| self.settings.ledger.enter_tool(self.settings.worker, end));
+        let Settings { ledger, worker, .. } = self.settings;
+        let resolver = Resolver::new(|number| ledger.enter_tool(worker, number))?;
         self.poller.add(resolver.bell.as_raw_fd(), BELL)?;
         Ok(resolver)
     }
 
-    /// Closes the descriptors of a task that is to go. Done again, it finds nothing to close.
+    /// Closes the descriptors of a task that is to go, or parks its connection. Done again, it finds nothing to close.
     pub(crate) fn close_child(&mut self, process: Process, task: &mut Task, id: HeapId) {
-        let Request::Close(child) = task.request else { return };
-        let ports = [process.task(child).source, process.task(child).sink];
-        for port in ports {
-            let Port::Descriptor(descriptor) = port else { continue };
-            if !process.is_shared(descriptor, child) && self.descriptors.get(descriptor, id).is_some() {
-                self.close(descriptor.number, id);
+        let Request::Close { child, name } = task.request else { return };
+        if name.is_empty() || !self.park_child(process, child, process.bytes(name), id) {
+            for descriptor in process.task(child).descriptors() {
+                if !process.is_shared(descriptor, child) && self.descriptors.get(descriptor, id).is_some() {
+                    self.close(descriptor.number, id);
+                }
             }
         }
-        task.request = Request::Closed(child);
+        task.request = Request::Closed { child, name };
+    }
+
+    /// Parks the connection of a task that is to go, if it is all its own and nothing is under way on it.
+    fn park_child(&mut self, process: Process, child: Span, name: &[u8], id: HeapId) -> bool {
+        let task = process.task(child);
+        let Port::Descriptor(connection) = task.source else { return false };
+        let is_idle = task.wait == Wait::Rest
+            && task.rx.is_empty()
+            && task.tx.is_empty()
+            && !task.is_input_over()
+            && !task.is_output_over()
+            && task.tx_mark == Mark::None;
+        is_idle
+            && task.sink == task.source
+            && !process.is_shared(connection, child)
+            && self.park(connection, id, name, [task.rx.tail(), task.tx.head()])
     }
 
     /// Starts a micro-process on a connection that changes hands.

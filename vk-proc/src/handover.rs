@@ -29,6 +29,8 @@ impl<B: Backend> Worker<B> {
         self.asked = false;
         // SAFETY: getppid has no conditions.
         let keeper = unsafe { libc::getppid() };
+        // The successor has another pool.
+        self.close_all_parked();
         self.seat.set_phase(Phase::Stopped);
         loop {
             // SAFETY: as above.

@@ -405,7 +405,7 @@ impl Ledger {
         }
     }
 
-    /// The descriptor has another owner from now on.
+    /// The descriptor has another owner from now on; with [`HeapId::NONE`] none, and who comes after this worker closes it.
     pub fn hand_over(&self, number: RawFd, owner: HeapId) {
         if let Some(row) = self.row(number) {
             row.owner.store(owner.to_bits(), Release);

@@ -37,6 +37,7 @@ mod listener;
 mod memory;
 pub mod notify;
 mod panics;
+mod pool;
 mod process;
 mod resolver;
 mod resume;

@@ -313,9 +313,26 @@ impl Process {
             record.head = task.next_runnable;
             let (entry, frame) = (task.entry, task.frame);
             self.resume(world, span, entry, frame);
+            // In one transaction: nothing else tells those who wait for it.
+            if matches!(self.task(span).wait, Wait::Rest | Wait::Ended) {
+                self.wake_selecting(span);
+            }
             self.part(world);
             self.settle(world, span);
             self.part(world);
+        }
+    }
+
+    /// A task has come to rest, or ended: wakes those who wait for any that does.
+    fn wake_selecting(&mut self, settled: Span) {
+        let mut span = self.first();
+        while !span.is_empty() {
+            let task = self.task(span);
+            let next = task.next;
+            if span != settled && task.wait == Wait::Child {
+                self.enqueue(span);
+            }
+            span = next;
         }
     }
 
@@ -349,8 +366,8 @@ impl Process {
                 world.tally.ended += 1;
                 let task = self.task(span);
                 task.wait = Wait::Ended;
-                task.failed |= result.is_err();
                 if let Err(error) = result {
+                    task.failure = error.raw_os_error().unwrap_or(libc::ECHILD);
                     match world.attended {
                         true => tracing::error!(coroutine = entry.name(), %error, "ended with an error"),
                         false => tracing::debug!(coroutine = entry.name(), %error, "ended with an error"),
@@ -504,7 +521,11 @@ impl Process {
         }
         // What it wrote last may have failed after it ended.
         let lost = matches!(c.sink, Port::Descriptor(_)) && !c.tx.is_empty();
-        let outcome = if c.failed || lost { Outcome::Failed(libc::ECHILD) } else { Outcome::Done };
+        let outcome = match c.failure {
+            0 if lost => Outcome::Failed(libc::ECHILD),
+            0 => Outcome::Done,
+            errno => Outcome::Failed(errno),
+        };
         self.remove_task(world, child);
         self.task(span).request = Request::None;
         self.task(span).outcome = outcome;
@@ -514,9 +535,12 @@ impl Process {
 
     /// Serves [`Wait::Close`], once the descriptors are closed.
     fn close(&mut self, world: &mut World, span: Span) {
-        let Request::Closed(child) = self.task(span).request else { return };
+        let Request::Closed { child, name } = self.task(span).request else { return };
         self.dequeue(child);
         self.remove_task(world, child);
+        if !name.is_empty() {
+            world.release(name);
+        }
         let task = self.task(span);
         (task.request, task.outcome) = (Request::None, Outcome::Done);
     }
@@ -573,9 +597,17 @@ impl Process {
             span = next;
         }
         let task = self.task(gone);
-        let spans = [task.rx_storage, task.tx_storage, task.frame, gone];
-        for span in spans {
-            world.release(span);
+        // What it was about to ask for when it was closed.
+        let asked = match task.request {
+            Request::Resolve(place) | Request::Unpark(place) => place,
+            Request::Spawn { frame, .. } => frame,
+            Request::Close { name, .. } | Request::Closed { name, .. } => name,
+            _ => Span::EMPTY,
+        };
+        for span in [task.rx_storage, task.tx_storage, task.frame, asked, gone] {
+            if !span.is_empty() {
+                world.release(span);
+            }
         }
     }
 

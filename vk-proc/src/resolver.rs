@@ -5,9 +5,14 @@
 //! ```
 //!
 //! A question stands in its micro-heap. A worker that dies takes the threads with it, and the next one asks again.
+//!
+//! What getaddrinfo opens is in no row of the ledger, so nobody would close it after a worker that died: each thread has
+//! a table of descriptors of its own, which dies with it.
+#![allow(unsafe_code)]
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, ToSocketAddrs};
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -28,17 +33,16 @@ pub struct Resolver {
     asked: Vec<(Question, Option<Vec<IpAddr>>)>,
     /// Rung by the threads.
     pub bell: UnixStream,
-    /// The threads' end of it.
-    pub rope: Arc<UnixStream>,
 }
 
 impl Resolver {
-    /// Starts the threads.
+    /// Starts the threads. The numbers that the worker needs for it are `entered` first.
     ///
     /// # Errors
     /// If there are no descriptors or threads to be had.
-    pub fn new() -> io::Result<Resolver> {
+    pub fn new(entered: impl Fn(RawFd)) -> io::Result<Resolver> {
         let (bell, rope) = UnixStream::pair()?;
+        [&bell, &rope].into_iter().for_each(|end| entered(end.as_raw_fd()));
         bell.set_nonblocking(true)?;
         rope.set_nonblocking(true)?;
         let rope = Arc::new(rope);
@@ -47,20 +51,23 @@ impl Resolver {
         let next = Arc::new(Mutex::new(next));
         for _ in 0..THREADS {
             let (next, answer, rope) = (next.clone(), answer.clone(), rope.clone());
-            let lookup = move || loop {
-                // Poisoned or closed: the worker is gone.
-                let Some(question) = next.lock().ok().and_then(|next| next.recv().ok()) else { return };
-                let found = (question.1.as_str(), 0).to_socket_addrs();
-                let found = found.map_or(Vec::new(), |found| found.map(|address| address.ip()).collect());
-                if answer.send((question, found)).is_err() {
-                    return;
+            let lookup = move || {
+                keep_only(rope.as_raw_fd());
+                loop {
+                    // Poisoned or closed: the worker is gone.
+                    let Some(question) = next.lock().ok().and_then(|next| next.recv().ok()) else { return };
+                    let found = (question.1.as_str(), 0).to_socket_addrs();
+                    let found = found.map_or(Vec::new(), |found| found.map(|address| address.ip()).collect());
+                    if answer.send((question, found)).is_err() {
+                        return;
+                    }
+                    // A bell that can't be rung more is ringing.
+                    let _ = (&*rope).write(&[0]);
                 }
-                // A bell that can't be rung more is ringing.
-                let _ = (&*rope).write(&[0]);
             };
             thread::Builder::new().name("resolver".into()).spawn(lookup)?;
         }
-        Ok(Resolver { questions, answers, asked: Vec::new(), bell, rope })
+        Ok(Resolver { questions, answers, asked: Vec::new(), bell })
     }
 
     /// The answer to a question, which is asked if it was not yet; None while there is none.
@@ -89,5 +96,16 @@ impl Resolver {
                 *answer = Some(found);
             }
         }
+    }
+}
+
+/// Gives the calling thread a table of descriptors of its own, in which this one and the three first are.
+fn keep_only(number: RawFd) {
+    let number = number as libc::c_uint;
+    let ranges = [(3, number - 1), (number + 1, libc::c_uint::MAX)];
+    for (first, last) in ranges.into_iter().filter(|(first, last)| first <= last) {
+        // SAFETY: no memory is involved. What is closed is closed in a table that from this call on is this thread's,
+        // which uses `number` only; where the call is forbidden, nothing is closed.
+        unsafe { libc::syscall(libc::SYS_close_range, first, last, libc::CLOSE_RANGE_UNSHARE) };
     }
 }

@@ -22,6 +22,7 @@ use crate::ledger::State;
 use crate::listener;
 use crate::process::Process;
 use crate::worker::{Known, Settings, TRIM, Worker};
+use std::io::ErrorKind;
 use std::os::fd::RawFd;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use vk_core::task::{NEVER, Outcome, Request};
@@ -274,6 +275,7 @@ impl<B: Backend> Worker<B> {
         let Ok(heap) = self.world.arena.open(id) else { return };
         self.world.enter(heap);
         let process = Process::of(heap);
+        process.tasks().for_each(|task| self.confirm_all(task, id));
         let mut span = process.first();
         let mut sound = true;
         while !span.is_empty() {
@@ -326,24 +328,37 @@ impl<B: Backend> Worker<B> {
     /// What the dispatcher was asked for and had done, or half done, is done once more or taken as done.
     fn catch_up_with_request(&mut self, task: &mut Task, id: HeapId) {
         match (task.wait, task.request) {
-            (Wait::Accept, _) => {
-                let taken = self.taken(id).or_else(|| self.find_unknown(task.source, id));
-                match (taken, task.outcome) {
-                    (None, Outcome::Descriptor(known)) if self.owns(id, known) => {}
-                    (taken, _) => task.outcome = taken.map_or(Outcome::None, Outcome::Descriptor),
-                }
+            // It was told of a connection that has not come into its hands.
+            (Wait::Accept | Wait::Connect, _) if matches!(task.outcome, Outcome::Descriptor(given) if !self.owns(id, given)) =>
+            {
+                task.outcome = Outcome::None;
             }
-            (Wait::Connect, Request::Connect(_)) => {
-                if let Some(taken) = self.taken(id) {
+            (Wait::Accept | Wait::Connect, _) if task.outcome != Outcome::None => {}
+            (Wait::Accept, _) => {
+                let taken = self.taken(id).or_else(|| {
+                    let Port::Descriptor(listener) = task.source else { return None };
+                    self.find_unknown(id, |poller, number| poller.is_accepted(number, listener.number))
+                });
+                task.outcome = taken.map_or(Outcome::None, Outcome::Descriptor);
+            }
+            (Wait::Connect, Request::Connect(address)) => {
+                let taken = self.taken(id).or_else(|| {
+                    let found = self.find_unknown(id, |poller, number| poller.is_begun(number, &address))?;
+                    match self.poller.outcome(found.number) {
+                        // It failed, or was not even begun.
+                        Err(error) if error.kind() != ErrorKind::WouldBlock => {
+                            self.close(found.number, id);
+                            None
+                        }
+                        _ => Some(found),
+                    }
+                });
+                if let Some(taken) = taken {
                     task.request = Request::Connecting(taken);
                 }
             }
-            (Wait::Connect, Request::Connecting(connection)) => {
-                let connection = self.taken(id).unwrap_or(connection);
-                (task.request, task.outcome) = match self.owns(id, connection) {
-                    true => (Request::Connecting(connection), Outcome::None),
-                    false => (Request::None, Outcome::Failed(libc::ECONNABORTED)),
-                };
+            (Wait::Connect, Request::Connecting(connection)) if !self.owns(id, connection) => {
+                (task.request, task.outcome) = (Request::None, Outcome::Failed(libc::ECONNABORTED));
             }
             (Wait::Start, Request::Start { connection, .. }) if self.owns(id, connection) => {
                 task.outcome = Outcome::None;
@@ -355,12 +370,17 @@ impl<B: Backend> Worker<B> {
             *positions = None;
         }
         failpoint!("request");
-        if let Some(taken) = self.taken(id) {
-            self.confirm(taken);
+        self.confirm_all(task, id);
+    }
+
+    /// What a task knows of is its micro-process's.
+    fn confirm_all(&self, task: &Task, id: HeapId) {
+        for descriptor in task.descriptors().filter(|descriptor| self.owns(id, *descriptor)) {
+            self.confirm(descriptor);
         }
     }
 
-    /// A descriptor that was opened for the micro-process, and that it may not know of.
+    /// A descriptor that was opened for the micro-process, and that it does not know of.
     fn taken(&self, id: HeapId) -> Option<Descriptor> {
         let Settings { ledger, worker, .. } = self.settings;
         let rows = ledger.numbers().map(|number| ledger.read(number));
@@ -369,16 +389,14 @@ impl<B: Backend> Worker<B> {
         taken.next().map(|(_, _, descriptor, _)| descriptor)
     }
 
-    /// A connection that was accepted and not even entered.
-    fn find_unknown(&mut self, listener: Port, id: HeapId) -> Option<Descriptor> {
-        let Port::Descriptor(listener) = listener else { return None };
+    /// A connection that was accepted, or begun, and not even entered.
+    fn find_unknown(&mut self, id: HeapId, is_it: impl Fn(&mut B, RawFd) -> bool) -> Option<Descriptor> {
         let Settings { ledger, worker, .. } = self.settings;
         if self.seat.taking.load(SeqCst).is_multiple_of(2) {
             return None;
         }
-        let unknown = |poller: &mut B, number: RawFd| {
-            ledger.read(number).0 == State::Free && poller.is_accepted(number, listener.number)
-        };
+        let unknown =
+            |poller: &mut B, number: RawFd| ledger.read(number).0 == State::Free && is_it(poller, number);
         let found: Vec<RawFd> =
             (0..ledger.numbers().end + UNKNOWN).filter(|number| unknown(&mut self.poller, *number)).collect();
         // Another worker's are entered by then; or his successor takes them.

@@ -263,7 +263,9 @@ impl<B: Backend> Worker<B> {
             if state == State::Free || holder != former {
                 continue;
             }
-            if state != State::Tool && !listeners.contains(&number) {
+            // Who died while closing it may have done so.
+            let is_open = state != State::Closing || self.poller.is_open(number);
+            if state != State::Tool && is_open && !listeners.contains(&number) {
                 self.poller.close(number);
             }
             ledger.forget(number);
@@ -274,10 +276,17 @@ impl<B: Backend> Worker<B> {
 /// What becomes of an open micro-process.
 fn fate_of(process: Process, foreign: &Foreign, listeners: &[Listener]) -> Fate {
     let tasks: Vec<_> = process.tasks().collect();
-    let known: Option<Vec<(&Described, &Entry)>> = tasks
-        .iter()
-        .map(|task| {
-            let described = foreign.get(task.entry)?;
+    let entries = tasks.iter().flat_map(|task| {
+        // A coroutine about to be spawned has a frame, too.
+        let spawned = match task.request {
+            Request::Spawn { entry, .. } => Some(entry),
+            _ => None,
+        };
+        std::iter::once(task.entry).chain(spawned)
+    });
+    let known: Option<Vec<(&Described, &Entry)>> = entries
+        .map(|entry| {
+            let described = foreign.get(entry)?;
             Some((described, described.entry()?))
         })
         .collect();
@@ -290,8 +299,6 @@ fn fate_of(process: Process, foreign: &Foreign, listeners: &[Listener]) -> Fate 
                 _ => Fate::Ends,
             }
         }
-        // A coroutine about to be spawned has a frame, too, and no point where it stands.
-        Some(_) if tasks.iter().any(|task| matches!(task.request, Request::Spawn { .. })) => Fate::Stays,
         Some(known) if known.iter().all(|(described, entry)| described.is_same(entry)) => Fate::Resumes,
         Some([_]) if tasks[0].checkpoint != 0 && tasks[0].rx.is_empty() => Fate::Migrates,
         _ => Fate::Stays,

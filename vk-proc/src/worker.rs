@@ -15,6 +15,7 @@ use crate::ledger::{Ledger, Seat};
 use crate::listener;
 use crate::memory;
 use crate::panics;
+use crate::pool::Pool;
 use crate::process::Process;
 use crate::resolver::Resolver;
 use crate::stats::Stats;
@@ -134,6 +135,7 @@ pub struct Worker<B> {
     pub(crate) graveyard: Vec<RawFd>,
     /// From the first name on that is looked up.
     pub(crate) resolver: Option<Resolver>,
+    pub(crate) pool: Pool,
 }
 
 impl<B: Backend> Worker<B> {
@@ -185,6 +187,7 @@ impl<B: Backend> Worker<B> {
             parted: false,
             graveyard: Vec::new(),
             resolver: None,
+            pool: Pool::default(),
         })
     }
 
@@ -263,6 +266,7 @@ impl<B: Backend> Worker<B> {
         while self.stats.live > 0 && !self.released {
             self.turn()?;
         }
+        self.close_all_parked();
         // What was closed last is let go of with a wait: whoever starts next finds the port free.
         self.poller.wait(Some(0), &mut self.events)
     }
@@ -270,7 +274,7 @@ impl<B: Backend> Worker<B> {
     /// One round: waits, collects events, dispatches whom they concern.
     fn turn(&mut self) -> io::Result<()> {
         let now = self.world.now;
-        let own = [self.retry, self.drain_end, self.trim, self.show, self.shed];
+        let own = [self.retry, self.drain_end, self.trim, self.show, self.shed, self.pool.next()];
         let wake = own.into_iter().chain(self.timers.next()).min().unwrap_or(NEVER);
         let timeout = match (self.runnable.is_empty(), wake) {
             (false, _) => Some(0),
@@ -330,8 +334,10 @@ impl<B: Backend> Worker<B> {
             known.closed |= event.closed || event.error;
             // That there is room to send is no news to who had room.
             let news = event.readable || before != (known.readable, known.writable, known.closed);
-            if let Some(owner) = known.owner.filter(|_| news) {
-                self.enqueue(owner);
+            match known.owner {
+                Some(HeapId::NONE) if known.closed => self.close_parked(from_token(event.token)),
+                Some(owner) if news => self.enqueue(owner),
+                _ => {}
             }
         }
     }
@@ -370,9 +376,11 @@ impl<B: Backend> Worker<B> {
         if now >= self.shed {
             self.shed();
         }
+        self.close_idle();
         if now >= self.show {
             self.show = NEVER;
-            board::show(self.seat, &self.stats, &self.world.arena.usage());
+            let parked = self.pool.len() as u64;
+            board::show(self.seat, &Stats { parked, ..self.stats }, &self.world.arena.usage());
         }
         if now >= self.trim {
             self.trim();

@@ -62,9 +62,16 @@ impl Keeper {
 
     /// From the next life on a build follows, which is the same.
     fn follow(&mut self) {
-        self.formers.retain(|former| !matches!(self.ledger.seat(*former).phase(), Phase::Released));
         self.formers.push(self.seat);
         self.seat = self.ledger.sit(0, Arena::memfd(&self.config).unwrap()).expect("a free seat");
+    }
+
+    /// Who has handed over everything is no more.
+    fn vacate(&mut self) {
+        let is_released = |seat: usize| self.ledger.seat(seat).phase() == Phase::Released;
+        let (gone, left) = mem::take(&mut self.formers).into_iter().partition(|seat| is_released(*seat));
+        self.formers = left;
+        Vec::into_iter(gone).for_each(|seat| self.ledger.vacate(seat));
     }
 
     fn worker(&self) -> Worker<Sim> {
@@ -78,6 +85,7 @@ impl Keeper {
     fn run(&mut self, mut life: impl FnMut() -> Life, drain: bool) -> Worker<Sim> {
         loop {
             let Life { steps, follows } = life();
+            self.vacate();
             if follows {
                 self.follow();
                 if std::env::var("VK_PLACES").is_ok() {
@@ -509,6 +517,9 @@ fn outwards(handler: &'static Entry, text: &[u8]) {
         assert_eq!(*received.borrow(), text, "step {step}");
         assert!(client.ended() && !client.was_reset(), "step {step}");
         drop(worker);
+        keeper.sim.forget_all();
+        keeper.run(|| Life::LONG, true);
+        assert_eq!(keeper.sim.descriptors(), 0, "step {step}: every descriptor is closed");
         if keeper.deaths == 0 {
             assert!(step > 50);
             return;
@@ -584,4 +595,163 @@ fn last_words_after_a_fault() {
         sorry += said;
     }
     assert!(sorry > 100, "{sorry}");
+}
+
+/// Asks somebody outside about each line, on a connection that anybody may have left.
+#[vk::coroutine]
+fn sharer(io: &mut Io) -> io::Result<()> {
+    let address: std::net::SocketAddr = BACKEND.parse().map_err(io::Error::other)?;
+    let mut line: Line<100> = Line::new();
+    while io.read_line(&mut line)? {
+        let peer: Descriptor = match io.unpark(BACKEND.as_bytes())? {
+            Some(peer) => peer,
+            None => io.connect(address)?,
+        };
+        let mut far: Child = io.spawn::<rest>((), Source::Descriptor(peer), Sink::Descriptor(peer))?;
+        io.swap(&mut far)?;
+        io.write_all(&line)?;
+        io.swap(&mut far)?;
+        io.cross(&mut far)?;
+        io.forward(line.len() as u64)?;
+        io.cross(&mut far)?;
+        io.park(&mut far, BACKEND.as_bytes())?;
+        // Others are given it meanwhile.
+        io.sleep(Duration::from_millis(1))?;
+    }
+    Ok(())
+}
+
+/// Clients whose handlers share the connections that lead to one server; how many that were.
+fn shared(keeper: &mut Keeper, clients: usize, life: impl FnMut() -> Life, context: &str) -> usize {
+    let server = keeper.sim.serve(BACKEND.parse().unwrap());
+    let text = |n: usize| format!("{n}: one\n{n}: two\n{n}: three\n").into_bytes();
+    let peers: Vec<Peer> = (0..clients).map(|_| keeper.sim.connect(keeper.listener)).collect();
+    for (n, peer) in peers.iter().enumerate() {
+        peer.send(&text(n));
+    }
+    let served: Rc<RefCell<Vec<Peer>>> = Rc::default();
+    let theirs = served.clone();
+    keeper.sim.drive(move |_| {
+        let mut served = theirs.borrow_mut();
+        served.extend(server.accept());
+        let mut busy = false;
+        for backend in served.iter() {
+            let bytes = backend.recv();
+            if !bytes.is_empty() {
+                busy = true;
+                backend.send(&bytes);
+            }
+        }
+        busy
+    });
+    drop(keeper.run(life, false));
+    // Everything is answered, and what was parked has been idle for too long.
+    assert_eq!(keeper.sim.descriptors(), 1 + clients, "{context}: the listener's, and the clients'");
+    peers.iter().for_each(Peer::shutdown);
+    keeper.sim.forget_all();
+    let worker = keeper.run(|| Life::LONG, false);
+    assert_eq!(worker.stats().live, 1, "{context}: only the listener is left");
+    drop(worker);
+    for (n, peer) in peers.iter().enumerate() {
+        let mut received = Vec::new();
+        received.extend(peer.recv());
+        assert_eq!(String::from_utf8(received), String::from_utf8(text(n)), "{context}, client {n}");
+        assert!(peer.ended() && !peer.was_reset(), "{context}, client {n}");
+    }
+    keeper.sim.forget_all();
+    let worker = keeper.run(|| Life::LONG, true);
+    worker.check_conservation().unwrap_or_else(|error| panic!("{context}: {error}"));
+    assert_eq!(keeper.sim.descriptors(), 0, "{context}: every descriptor is closed");
+    served.borrow().len()
+}
+
+/// Wherever a worker dies, a connection that is parked or taken has one owner, or none and is closed.
+#[test]
+fn connections_parked() {
+    let handler = Entry::handler::<sharer>();
+    for guard in GUARDS {
+        let mut keeper = Keeper::new(5, Faults::NONE, guard, handler);
+        let connections = shared(&mut keeper, 3, || Life::LONG, "nobody dies");
+        assert!(connections <= 3, "{connections} connections for 9 lines of 3 clients");
+    }
+    for step in (0..5000).step_by(2) {
+        let mut keeper = Keeper::new(5, Faults::NONE, Guard::Epoch(2), handler);
+        let mut lives = [Life::of(step), Life::LONG].into_iter();
+        shared(&mut keeper, 3, move || lives.next().unwrap(), &format!("step {step}"));
+        if keeper.deaths == 0 {
+            assert!(step > 100, "only {step} steps");
+            break;
+        }
+    }
+    for seed in 1..=20 {
+        let mut keeper = Keeper::new(seed, Faults::ALL, GUARDS[seed as usize % 3], handler);
+        let (mut dice, mut left) = (dice(seed), 40);
+        let life = move || {
+            left -= 1;
+            let steps = (left > 0).then(|| dice(if left % 4 == 0 { 40 } else { 200 }) as u32);
+            Life { steps, follows: left % 5 == 0 && seed % 2 == 0 }
+        };
+        shared(&mut keeper, 6, life, &format!("seed {seed}"));
+    }
+}
+
+const NOBODY: &str = "10.0.0.2:7";
+
+/// Connects to whom it can, and rests with the connection.
+#[vk::coroutine]
+fn attempt(io: &mut Io, address: std::net::SocketAddr) -> io::Result<()> {
+    let connection: Descriptor = io.connect(address)?;
+    io.attach(connection)?;
+    io.rest()
+}
+
+/// Asks who answers first, of several, about each line.
+#[vk::coroutine]
+fn racer(io: &mut Io) -> io::Result<()> {
+    let places: [std::net::SocketAddr; 4] =
+        [NOBODY, BACKEND, BACKEND, NOBODY].map(|place| place.parse().expect("an address"));
+    let mut line: Line<100> = Line::new();
+    while io.read_line(&mut line)? {
+        let mut attempts: [Child; 4] = [const { Child::NONE }; 4];
+        for n in 0..places.len() {
+            let n: usize = n;
+            let place: std::net::SocketAddr = places[n];
+            attempts[n] = io.spawn::<attempt>((place,), Source::Nothing, Sink::Nothing)?;
+        }
+        let mut far: Child = Child::NONE;
+        while far.is_none() {
+            let first: usize = io.select(&attempts)?;
+            if io.rests(&attempts[first])? {
+                std::mem::swap(&mut far, &mut attempts[first]);
+            } else if io.join(&mut attempts[first]).is_ok() {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+        }
+        for n in 0..places.len() {
+            let n: usize = n;
+            io.close(&mut attempts[n])?;
+        }
+        io.swap(&mut far)?;
+        io.write_all(&line)?;
+        io.swap(&mut far)?;
+        io.cross(&mut far)?;
+        io.forward(line.len() as u64)?;
+        io.cross(&mut far)?;
+        io.close(&mut far)?;
+    }
+    Ok(())
+}
+
+/// Wherever a worker dies while several connections are being made, one is used and none is left.
+#[test]
+fn connections_that_race() {
+    for step in (0..5000).step_by(3) {
+        let mut keeper = Keeper::new(9, Faults::NONE, Guard::Epoch(2), Entry::handler::<racer>());
+        let mut lives = [Life::of(step), Life::LONG].into_iter();
+        shared(&mut keeper, 2, move || lives.next().unwrap(), &format!("step {step}"));
+        if keeper.deaths == 0 {
+            assert!(step > 100, "only {step} steps");
+            break;
+        }
+    }
 }

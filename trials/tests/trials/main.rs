@@ -6,6 +6,7 @@ mod keeper;
 mod kills;
 mod memory;
 mod peers;
+mod proxy;
 mod reload;
 
 mod stops;

@@ -83,7 +83,12 @@ impl Io {
                     return Ready(Err(io::ErrorKind::OutOfMemory.into()));
                 };
                 let entry = self.world().registry.index(entry);
-                self.task().request = Request::Spawn { entry, frame, source, sink, positions: None };
+                let unparked = self.world().unparked.take();
+                let is_meant = |descriptor| {
+                    (source, sink) == (Source::Descriptor(descriptor), Sink::Descriptor(descriptor))
+                };
+                let positions = unparked.filter(|(descriptor, _)| is_meant(*descriptor)).map(|(_, at)| at);
+                self.task().request = Request::Spawn { entry, frame, source, sink, positions };
                 self.wait(Wait::Spawn)
             }
         }
@@ -192,6 +197,33 @@ impl Io {
         }
     }
 
+    /// Whether a child has ended with an error. Never waits.
+    ///
+    /// # Errors
+    /// `InvalidInput` if the child is gone.
+    pub fn has_failed(&mut self, child: &Child) -> Poll<io::Result<bool>> {
+        match child.is_none() {
+            true => Ready(Err(io::ErrorKind::InvalidInput.into())),
+            false => Ready(Ok(self.other(child.0).failure != 0)),
+        }
+    }
+
+    /// Waits until one of these children [rests](Io::rest) or has ended: which one, by its index. Those that are gone are
+    /// passed over.
+    ///
+    /// # Errors
+    /// `InvalidInput` if all of them are gone; `TimedOut` after the deadline.
+    pub fn select(&mut self, children: &[Child]) -> Poll<io::Result<usize>> {
+        let mut left = false;
+        for (index, child) in children.iter().enumerate().filter(|(_, child)| !child.is_none()) {
+            left = true;
+            if matches!(self.other(child.0).wait, Wait::Rest | Wait::Ended) {
+                return Ready(Ok(index));
+            }
+        }
+        if left { self.wait(Wait::Child) } else { Ready(Err(io::ErrorKind::InvalidInput.into())) }
+    }
+
     /// Ends a child where it stands, and closes the descriptors that its input and output lead to, unless another
     /// coroutine's do. What is unsent is lost. Closing what is closed returns at once.
     ///
@@ -201,7 +233,7 @@ impl Io {
         match self.take_outcome() {
             None if child.0.is_empty() => Ready(Ok(())),
             None => {
-                (self.task().request, self.task().wait) = (Request::Close(child.0), Wait::Close);
+                self.end_child(child.0, Span::EMPTY);
                 Pending
             }
             Some(outcome) => {
@@ -211,12 +243,69 @@ impl Io {
         }
     }
 
+    /// Ends a child as [`close`](Io::close) does, but leaves its connection to whoever of this worker
+    /// [asks](Io::unpark) for `name`. Nobody may have anything under way on it: the child [rests](Io::rest), its input
+    /// and output lead to one descriptor and to nobody else's, nothing that has come is unread, nothing is unsent, and
+    /// neither side has ended. What is not so is closed.
+    ///
+    /// A worker keeps some hundred such connections, each for a minute at most. They end with its process if that is
+    /// killed, and with its build.
+    ///
+    /// ```
+    /// # use vk_core::{Child, Descriptor, Io, Sink, Source};
+    /// # use std::{io, net::SocketAddr};
+    /// # extern crate vk_core as vk;
+    /// /// A connection to the time server: one that somebody has left, or a new one.
+    /// #[vk::coroutine]
+    /// fn ask(io: &mut Io, server: SocketAddr) -> io::Result<()> {
+    ///     let peer: Descriptor = match io.unpark(b"time")? {
+    ///         Some(peer) => peer,
+    ///         None => io.connect(server)?,
+    ///     };
+    ///     let mut far: Child = io.spawn::<keep>((), Source::Descriptor(peer), Sink::Descriptor(peer))?;
+    ///     io.swap(&mut far)?;
+    ///     let mut time: [u8; 8] = [0; 8];
+    ///     io.write_all(b"?")?;
+    ///     io.read_exact(&mut time)?;
+    ///     io.swap(&mut far)?;
+    ///     io.park(&mut far, b"time")?;
+    ///     io.write_all(&time)
+    /// }
+    ///
+    /// #[vk::coroutine]
+    /// fn keep(io: &mut Io) -> io::Result<()> {
+    ///     io.rest()
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// None, not even after the deadline.
+    pub fn park(&mut self, child: &mut Child, name: &[u8]) -> Poll<io::Result<()>> {
+        match self.take_outcome() {
+            None if child.0.is_empty() => Ready(Ok(())),
+            None => {
+                // Without room for the name it is closed.
+                let name = self.place(name).unwrap_or(Span::EMPTY);
+                self.end_child(child.0, name);
+                Pending
+            }
+            Some(outcome) => {
+                child.0 = Span::EMPTY;
+                Ready(outcome.map(|_| ()))
+            }
+        }
+    }
+
+    fn end_child(&mut self, child: Span, name: Span) {
+        (self.task().request, self.task().wait) = (Request::Close { child, name }, Wait::Close);
+    }
+
     /// Waits until a spawned coroutine has ended and what it wrote is handed over to its sink. Its memory is
     /// free then; joining it once more returns at once.
     ///
     /// # Errors
-    /// `ECHILD` if it ended with an error of its own, or what it wrote last could not be handed over; `TimedOut`
-    /// after the deadline.
+    /// The error that it ended with, if that was the system's; `ECHILD` if it was its own, or what it wrote last could
+    /// not be handed over; `TimedOut` after the deadline.
     pub fn join(&mut self, child: &mut Child) -> Poll<io::Result<()>> {
         match self.take_outcome() {
             None if child.0.is_empty() => Ready(Ok(())),

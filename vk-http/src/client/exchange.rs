@@ -3,7 +3,7 @@
 use super::connect::reach;
 use super::failure::Fault;
 use super::head::check;
-use super::receive::{available, back, receive_head};
+use super::receive::{available, back, receive_final};
 use super::url::Url;
 use super::{Client, Stage};
 use crate::Limits;
@@ -254,12 +254,15 @@ fn end_there(io: &mut Io, client: &mut Client, chunked: bool) -> Result<(), Fail
     if chunked {
         io.write_all(b"0\r\n\r\n")?;
     }
-    receive_head(io, client)
+    receive_final(io, client)
 }
 
 /// Reads a little body that nobody wants.
 #[vk::coroutine]
 fn discard(io: &mut Io, client: &mut Client) -> io::Result<()> {
+    if client.keeper.is_none() {
+        return Ok(());
+    }
     io.swap(&mut client.keeper)?;
     let done: Result<bool, Fault> = discard_there(io, client).map_err(|failure| Fault::from(&failure));
     back(io, client, done == Ok(true))

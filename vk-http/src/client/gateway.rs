@@ -9,12 +9,12 @@
 //!
 //! In step 2 bodies stream both ways at once, each through one pair of rings.
 
+use super::Client;
 use super::connect::reach;
 use super::failure::Fault;
 use super::head::write_framing;
-use super::receive::{back, pass, receive_head};
+use super::receive::{back, pass, put, receive_head};
 use super::url::Url;
-use super::{Client, Stage};
 use crate::answer::{end, plan, respond_status};
 use crate::body::arrives;
 use crate::close::{proceed, refuse};
@@ -22,32 +22,51 @@ use crate::request::Reading;
 use crate::response::Sending;
 use crate::scratch::{fill, keep};
 use crate::status::{Failure, is_bodiless, reason};
-use crate::{Limits, Request};
+use crate::{Limits, Request, date};
 use std::io::{self, ErrorKind, Write};
 use std::net::{IpAddr, SocketAddr};
 use vk_core::{Child, HeapBytes, Io, Sink, Source};
 
 /// Fields that are said to the next one only (RFC 9110, 7.6.1), and those that the proxy says itself.
-const HOPS: [&str; 8] = [
-    "connection",
-    "content-length",
-    "keep-alive",
-    "proxy-connection",
-    "te",
+const HOPS: [&str; 7] =
+    ["connection", "content-length", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"];
+
+/// Fields that mean something before a body only, and may not come behind it (RFC 9110, 6.5.1): whoever puts the two
+/// together would be misled.
+const NO_TRAILERS: [&str; 20] = [
+    "age",
+    "authorization",
+    "cache-control",
+    "content-encoding",
+    "content-range",
+    "content-type",
+    "cookie",
+    "date",
+    "expect",
+    "expires",
+    "host",
+    "location",
+    "max-forwards",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "range",
+    "set-cookie",
     "trailer",
-    "transfer-encoding",
-    "upgrade",
+    "vary",
+    "www-authenticate",
 ];
 
 /// Answers a request with what the server of `base`, `http://127.0.0.1:8081` say, answers to it: path and query of the
 /// request follow `base`. Bodies stream both ways at once, in constant memory.
 ///
-/// Fields that are meant for one connection stay behind (RFC 9110, 7.6.1), and so do trailers, `Expect` and offers of
-/// other protocols; `Via` and `Forwarded` (RFC 7239) are added. [Fields](struct@crate::field) that were said for the
-/// answer go with it.
+/// Fields that are meant for one connection stay behind (RFC 9110, 7.6.1), and so do `Expect` and offers of other
+/// protocols; `Via` and `Forwarded` (RFC 7239) are added. [Fields](struct@crate::field) that were said for the answer go
+/// with it. Trailers go on behind a body in chunks, but for those that belong into a head. Answers before the answer
+/// (103) go on to a client of HTTP/1.1. `OPTIONS` goes as far as `Max-Forwards` says.
 ///
-/// A server that can't be reached or talks nonsense makes it a 502, one that is too slow a 504 (see
-/// [`Client::connect_secs`], [`Client::answer_secs`]). A body that announces to be [too large](Limits::body) is 413. If it answers before it has the whole request, the client gets
+/// A client that breaks off its request gets a 400, if it can still hear it. A server that can't be reached or talks nonsense
+/// makes it a 502, one that is too slow a 504 (see [`Client::connect_secs`], [`Client::answer_secs`]). A body that announces
+/// to be [too large](Limits::body) is 413. If the server answers before it has the whole request, the client gets
 /// the answer, and the connections end after it.
 ///
 /// # Errors
@@ -66,12 +85,24 @@ pub fn relay(io: &mut Io, request: &mut Request, client: &mut Client, base: &str
     if request.expects.replace(false) {
         proceed(io)?;
     }
+    match request.forwards() {
+        Forwards::Any | Forwards::Left(1..) => {}
+        // This is where it was to come to.
+        Forwards::Left(0) => return respond_status(io, request, 204),
+        Forwards::Nonsense => return respond_status(io, request, 400),
+    }
     loop {
         let has_body: bool = !request.is_read();
-        let done: Result<(), Fault> =
+        let done: Result<bool, Fault> =
             attempt(io, request, client, base).map_err(|failure| Fault::from(&failure));
-        let Err(fault) = done else { return Ok(()) };
-        let fault: Fault = fault;
+        let fault: Fault = match done {
+            Ok(true) => return Ok(()),
+            Ok(false) => {
+                tracing::debug!("a client broke off its request");
+                return respond_status(io, request, 400);
+            }
+            Err(fault) => fault,
+        };
         if request.sending.get() != Sending::NotBegun {
             return Err(fault.into());
         }
@@ -86,8 +117,9 @@ pub fn relay(io: &mut Io, request: &mut Request, client: &mut Client, base: &str
     }
 }
 
+/// Passes a request on, and the answer back; false if there is none since the client broke off.
 #[vk::coroutine]
-fn attempt(io: &mut Io, request: &mut Request, client: &mut Client, base: &str) -> Result<(), Failure> {
+fn attempt(io: &mut Io, request: &mut Request, client: &mut Client, base: &str) -> Result<bool, Failure> {
     reach(io, client, base)?;
     io.free(&mut client.message.body.place)?;
     client.reset(request.method());
@@ -123,10 +155,12 @@ fn attempt(io: &mut Io, request: &mut Request, client: &mut Client, base: &str) 
     let done: Result<(), Fault> =
         answer(io, request, client, &uploader).map_err(|failure| Fault::from(&failure));
     let mut is_sound: bool = done.is_ok();
+    let mut broke_off: bool = false;
     if uploader.is_none() {
         io.cross(&mut client.keeper)?;
     } else {
         let is_read: bool = io.rests(&uploader)?;
+        broke_off = io.has_ended(&uploader)? && !io.has_failed(&uploader)?;
         io.cross(&mut uploader)?;
         std::mem::swap(&mut uploader, &mut client.keeper);
         io.close(&mut uploader)?;
@@ -138,11 +172,12 @@ fn attempt(io: &mut Io, request: &mut Request, client: &mut Client, base: &str) 
             request.closing.set(true);
         }
     }
-    if !is_sound {
-        io.close(&mut client.keeper)?;
-        client.stage = Stage::Rest;
+    put(io, client, is_sound)?;
+    match done {
+        Ok(()) => Ok(true),
+        Err(_) if broke_off && request.sending.get() == Sending::NotBegun => Ok(false),
+        Err(fault) => Err(Failure::Io(fault.into())),
     }
-    done.map_err(|fault| Failure::Io(fault.into()))
 }
 
 /// Answers, receiving from the server and sending to the client.
@@ -159,19 +194,37 @@ fn answer(io: &mut Io, request: &mut Request, client: &mut Client, uploader: &Ch
                 io.yield_now()?;
             }
             Err(fault) => return Err(Failure::Io(fault.into())),
-            Ok(()) => break,
+            Ok(()) if client.status >= 200 => break,
+            // Clients of HTTP/1.0 know of no such thing (RFC 9110, 15.2).
+            Ok(()) if request.minor_version() == 0 => {}
+            Ok(()) => {
+                fill(|scratch| write_interim(scratch, client))?;
+                send_scratch(io)?;
+            }
         }
     }
     let length: Option<u64> = client.body_length();
     plan(io, request, client.status, "", length)?;
     fill(|scratch| write_answer(scratch, request, client, length))?;
-    let mut head: HeapBytes = keep(io)?;
-    let sent: Result<(), Fault> = io.write_all(&head).map_err(|error| Fault::from(&error));
-    io.free(&mut head)?;
-    sent.map_err(io::Error::from)?;
+    send_scratch(io)?;
     pass(io, client, request)?;
-    end(io, request)?;
+    if request.sending.get() == Sending::Chunked {
+        fill(|scratch| write_end(scratch, &client.message))?;
+        send_scratch(io)?;
+        request.ended()?;
+    } else {
+        end(io, request)?;
+    }
     Ok(())
+}
+
+/// Writes what the scratch was filled with.
+#[vk::coroutine]
+fn send_scratch(io: &mut Io) -> io::Result<()> {
+    let mut text: HeapBytes = keep(io)?;
+    let sent: Result<(), Fault> = io.write_all(&text).map_err(|error| Fault::from(&error));
+    io.free(&mut text)?;
+    Ok(sent?)
 }
 
 /// Whether a request's body is still on its way.
@@ -191,29 +244,35 @@ struct Body {
 }
 
 /// Moves a request's body from the client to the server, and keeps the connection then. If the client breaks off, the
-/// server is told with the end.
+/// server is told with the end; if the server takes no more, this fails.
 #[vk::coroutine]
 fn upload(io: &mut Io, body: Body) -> io::Result<()> {
     let mut request: Request = Request::new();
     request.reading = body.reading;
     request.limits = body.limits;
     match carry(io, &mut request) {
-        Ok(()) => {
+        Ok(true) => {
             io.free(&mut request.bytes)?;
             io.rest()
         }
-        Err(_) => io.shutdown(),
+        Ok(false) => match io.shutdown() {
+            // Whatever becomes of it.
+            Ok(()) | Err(_) => Ok(()),
+        },
+        Err(error) => Err(error),
     }
 }
 
+/// Moves a request's body from the client to the server; false if the client breaks off.
 #[vk::coroutine]
-fn carry(io: &mut Io, request: &mut Request) -> Result<(), Failure> {
+fn carry(io: &mut Io, request: &mut Request) -> io::Result<bool> {
     let chunked: bool = matches!(request.reading, Reading::Chunked(_));
     loop {
-        let there: u64 = arrives(io, request)?;
-        if there == 0 {
-            break;
-        }
+        let there: u64 = match arrives(io, request) {
+            Ok(0) => break,
+            Ok(there) => there,
+            Err(_) => return Ok(false),
+        };
         if chunked {
             write!(io, "{there:x}\r\n")?;
         }
@@ -224,9 +283,33 @@ fn carry(io: &mut Io, request: &mut Request) -> Result<(), Failure> {
         request.took(there);
     }
     if chunked {
-        io.write_all(b"0\r\n\r\n")?;
+        fill(|scratch| write_end(scratch, request))?;
+        send_scratch(io)?;
     }
-    Ok(())
+    Ok(true)
+}
+
+/// How far a request may go on.
+enum Forwards {
+    /// As far as it likes.
+    Any,
+    /// To so many servers.
+    Left(u64),
+    /// As far as nobody can tell.
+    Nonsense,
+}
+
+impl Request {
+    /// See RFC 9110, 7.6.2. `TRACE` never comes so far: the parser refuses it.
+    fn forwards(&self) -> Forwards {
+        if self.method() != "OPTIONS" {
+            return Forwards::Any;
+        }
+        self.get("max-forwards").map_or(Forwards::Any, |text| {
+            let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+            text.parse().ok().filter(|_| digits).map_or(Forwards::Nonsense, Forwards::Left)
+        })
+    }
 }
 
 /// Writes the head of the request as it goes on.
@@ -241,7 +324,18 @@ fn write_request(to: &mut Vec<u8>, request: &Request, asker: Option<IpAddr>, bas
     {
         to.extend_from_slice(piece.as_bytes());
     }
-    write_fields(to, request, &["host", "expect"]);
+    let length = request.body_length();
+    match request.forwards() {
+        Forwards::Left(left) => {
+            write_fields(to, request, &["host", "expect", "max-forwards"], length.is_none());
+            write!(to, "Max-Forwards: {}\r\n", left.saturating_sub(1))?;
+        }
+        _ => write_fields(to, request, &["host", "expect"], length.is_none()),
+    }
+    let is_trailers = |coding: &str| coding.trim().eq_ignore_ascii_case("trailers");
+    if request.get("te").is_some_and(|te| te.split(',').any(is_trailers)) {
+        to.extend_from_slice(b"Connection: TE\r\nTE: trailers\r\n");
+    }
     // An authority has neither quotes nor backslashes.
     let host = request.host();
     let minor = request.minor_version();
@@ -252,7 +346,6 @@ fn write_request(to: &mut Vec<u8>, request: &Request, asker: Option<IpAddr>, bas
         None => to.extend_from_slice(b"unknown"),
     }
     write!(to, ";host=\"{host}\";proto=http\r\n")?;
-    let length = request.body_length();
     let announced = request.get("content-length").is_some();
     write_framing(to, length.filter(|_| announced), length.is_none())?;
     to.extend_from_slice(b"\r\n");
@@ -263,7 +356,11 @@ fn write_request(to: &mut Vec<u8>, request: &Request, asker: Option<IpAddr>, bas
 fn write_answer(to: &mut Vec<u8>, request: &Request, client: &Client, length: Option<u64>) -> io::Result<()> {
     let status = client.status;
     write!(to, "HTTP/1.1 {status} {}{}\r\n", reason(status), request.said)?;
-    write_fields(to, &client.message, &[]);
+    write_fields(to, &client.message, &[], request.sending.get() == Sending::Chunked);
+    if client.get("date").is_none() {
+        // Who passes an answer on has to say when it came (RFC 9110, 6.6.1).
+        write_field(to, "Date", &date::line());
+    }
     write!(to, "Via: 1.{} vk\r\n", client.message.minor_version())?;
     match client.get("content-length") {
         _ if matches!(status, 100..=199 | 204) => {}
@@ -282,8 +379,32 @@ fn write_answer(to: &mut Vec<u8>, request: &Request, client: &Client, length: Op
     to.write_all(b"\r\n")
 }
 
-/// Writes the fields of a message that are for whom it reaches in the end.
-fn write_fields(to: &mut Vec<u8>, message: &Request, own: &[&str]) {
+/// Writes the head of an answer before the answer.
+fn write_interim(to: &mut Vec<u8>, client: &Client) -> io::Result<()> {
+    write!(to, "HTTP/1.1 {} {}\r\n", client.status, reason(client.status))?;
+    write_fields(to, &client.message, &[], false);
+    to.write_all(b"\r\n")
+}
+
+/// Writes what is behind a body in chunks: its end, with those trailers that may stand there.
+fn write_end(to: &mut Vec<u8>, message: &Request) -> io::Result<()> {
+    to.extend_from_slice(b"0\r\n");
+    let is_barred =
+        |name: &str| HOPS.iter().chain(&NO_TRAILERS).any(|barred| name.eq_ignore_ascii_case(barred));
+    for (name, value) in message.trailers().filter(|(name, _)| !is_barred(name)) {
+        write_field(to, name, value);
+    }
+    to.write_all(b"\r\n")
+}
+
+fn write_field(to: &mut Vec<u8>, name: &str, value: &[u8]) {
+    for piece in [name.as_bytes(), b": ", value, b"\r\n"] {
+        to.extend_from_slice(piece);
+    }
+}
+
+/// Writes the fields of a message that are for whom it reaches in the end. Trailers are announced if they can come.
+fn write_fields(to: &mut Vec<u8>, message: &Request, own: &[&str], chunked: bool) {
     let is = |name: &str, other: &str| name.eq_ignore_ascii_case(other);
     let named = |name: &str| {
         let connections = message.fields().filter(|(field, _)| is(field, "connection"));
@@ -292,11 +413,11 @@ fn write_fields(to: &mut Vec<u8>, message: &Request, own: &[&str]) {
     };
     let connected = message.get("connection").is_some();
     for (name, value) in message.fields() {
-        if HOPS.iter().chain(own).any(|hop| is(name, hop)) || connected && named(name) {
-            continue;
-        }
-        for piece in [name.as_bytes(), b": ", value, b"\r\n"] {
-            to.extend_from_slice(piece);
+        let stays = HOPS.iter().chain(own).any(|hop| is(name, hop))
+            || !chunked && is(name, "trailer")
+            || connected && named(name);
+        if !stays {
+            write_field(to, name, value);
         }
     }
 }

@@ -23,8 +23,9 @@
 //!   handler ── sends to ─────── client ◄───── server                           crossed: an answer is forwarded
 //! ```
 //!
-//! Each function puts things back before it returns, however it returns. A [`Client`] keeps one connection, for further
-//! requests to the same server, in this micro-process.
+//! Each function puts things back before it returns, however it returns. A [`Client`] has a connection from the beginning
+//! of a request until its answer is read. Then it is [left](Io::park) to whoever of this worker asks the same server
+//! next: as many connections stand as there are requests under way at a time.
 
 mod connect;
 mod exchange;
@@ -44,7 +45,7 @@ use std::io;
 use std::net::IpAddr;
 use vk_core::{Child, Io, Plain};
 
-/// Bytes of a server's name and port under which a connection is kept.
+/// Bytes of the name under which a connection is left to others: `http://`, the server's name and port.
 const ORIGIN: usize = 96;
 
 /// How far an exchange has come.
@@ -60,15 +61,15 @@ enum Stage {
     Answer,
 }
 
-/// A client with its connection, the request that is being made, and the answer to it.
+/// A client: the request that is being made, the answer to it, and between the two the connection.
 ///
-/// Small and plain: it lives in a handler's frame. What it allocates, and the connection, end with the micro-process. With
-/// the second connection's two rings a page of 4 KiB is too small for the micro-heap: say `heap: 16384` in `vk_app!`.
+/// Small and plain: it lives in a handler's frame. What it allocates, and a connection whose answer is not read, end with
+/// the micro-process. With the second connection's two rings a page of 4 KiB is too small for the micro-heap: say `heap: 16384` in `vk_app!`.
 #[derive(Plain)]
 pub struct Client {
-    /// Who has the connection, while it is not at work.
+    /// Who has the connection of the exchange under way, while it is not at work.
     keeper: Child,
-    /// Whom it leads to.
+    /// The connection's name once nobody has it: whom it leads to.
     origin: Text<ORIGIN>,
     /// Whether the exchange under way is not the connection's first.
     kept: bool,

@@ -15,38 +15,49 @@ use vk_core::{HeapBytes, Io};
 /// Receives the head of the final answer, from the server, which `io` leads to. What comes before it (100, 103) is
 /// passed over.
 #[vk::coroutine]
-pub(super) fn receive_head(io: &mut Io, client: &mut Client) -> Result<(), Failure> {
+pub(super) fn receive_final(io: &mut Io, client: &mut Client) -> Result<(), Failure> {
     io.deadline(Duration::from_secs(client.answer_secs as u64))?;
     loop {
-        let mut scan: Scan = Scan::of_answer();
-        loop {
-            let there: usize = io.fill(scan.seen + 1)?;
-            if there == scan.seen && there == 0 {
-                return Err(Failure::Io(ErrorKind::UnexpectedEof.into()));
-            }
-            if there == scan.seen {
-                return Err(Failure::Refused(Refused(400)));
-            }
-            if scan.advance(io.buffered()?, &client.limits)? {
-                break;
-            }
-        }
-        io.skip(scan.start as u64)?;
-        let length: usize = scan.seen - scan.start;
-        let index: usize = (scan.lines - 1) * ENTRY;
-        if client.message.bytes.len() < length + index {
-            io.free(&mut client.message.bytes)?;
-            client.message.bytes = io.alloc(length + index)?;
-        }
-        io.read_exact(&mut client.message.bytes[..length])?;
-        client.parse(length, index)?;
+        receive_head(io, client)?;
         if client.status >= 200 {
-            client.stage = Stage::Answer;
             return Ok(());
         }
-        if client.status == 101 {
-            // Nobody has offered another protocol.
+    }
+}
+
+/// Receives a head from the server, which `io` receives from.
+#[vk::coroutine]
+pub(super) fn receive_head(io: &mut Io, client: &mut Client) -> Result<(), Failure> {
+    io.deadline(Duration::from_secs(client.answer_secs as u64))?;
+    let mut scan: Scan = Scan::of_answer();
+    loop {
+        let there: usize = io.fill(scan.seen + 1)?;
+        if there == scan.seen && there == 0 {
+            return Err(Failure::Io(ErrorKind::UnexpectedEof.into()));
+        }
+        if there == scan.seen {
             return Err(Failure::Refused(Refused(400)));
+        }
+        if scan.advance(io.buffered()?, &client.limits)? {
+            break;
+        }
+    }
+    io.skip(scan.start as u64)?;
+    let length: usize = scan.seen - scan.start;
+    let index: usize = (scan.lines - 1) * ENTRY;
+    if client.message.bytes.len() < length + index {
+        io.free(&mut client.message.bytes)?;
+        client.message.bytes = io.alloc(length + index)?;
+    }
+    io.read_exact(&mut client.message.bytes[..length])?;
+    client.parse(length, index)?;
+    match client.status {
+        // Nobody has offered another protocol.
+        101 => Err(Failure::Refused(Refused(400))),
+        100..200 => Ok(()),
+        _ => {
+            client.stage = Stage::Answer;
+            Ok(())
         }
     }
 }
@@ -72,7 +83,9 @@ pub(super) fn available(io: &mut Io, client: &mut Client) -> Result<u64, Failure
 /// connection is over; `InvalidInput` if there is no answer; those of [`Io::read`].
 #[vk::coroutine]
 pub fn read(io: &mut Io, client: &mut Client, to: &mut [u8]) -> io::Result<usize> {
-    client.has_answer()?;
+    if client.is_over()? {
+        return Ok(0);
+    }
     io.swap(&mut client.keeper)?;
     let done: Result<usize, Fault> = read_there(io, client, to).map_err(|failure| Fault::from(&failure));
     back(io, client, done.is_ok())?;
@@ -94,7 +107,9 @@ fn read_there(io: &mut Io, client: &mut Client, to: &mut [u8]) -> Result<usize, 
 /// `FileTooLarge` if it has more than `limit` bytes; `OutOfMemory` if there is no memory for it; those of [`read`](struct@read).
 #[vk::coroutine]
 pub fn read_whole(io: &mut Io, client: &mut Client, limit: usize) -> io::Result<()> {
-    client.has_answer()?;
+    if client.is_over()? {
+        return Ok(());
+    }
     io.swap(&mut client.keeper)?;
     let done: Result<(), Fault> = whole_there(io, client, limit).map_err(|failure| Fault::from(&failure));
     back(io, client, done.is_ok())?;
@@ -132,16 +147,14 @@ fn whole_there(io: &mut Io, client: &mut Client, limit: usize) -> Result<(), Fai
 /// Those of [`read`](struct@read) and [`http::write`](struct@crate::write).
 #[vk::coroutine]
 pub fn forward(io: &mut Io, client: &mut Client, request: &Request) -> io::Result<()> {
-    client.has_answer()?;
+    if client.is_over()? {
+        return Ok(());
+    }
     io.cross(&mut client.keeper)?;
     let done: Result<(), Fault> = pass(io, client, request).map_err(|failure| Fault::from(&failure));
     io.cross(&mut client.keeper)?;
-    if let Err(fault) = done {
-        let fault: Fault = fault;
-        io.close(&mut client.keeper)?;
-        return Err(fault.into());
-    }
-    Ok(())
+    put(io, client, done.is_ok())?;
+    Ok(done?)
 }
 
 /// Moves the answer's body from the server, which `io` receives from, to the client of `request`, which it sends to.
@@ -167,21 +180,35 @@ pub(super) fn pass(io: &mut Io, client: &mut Client, request: &Request) -> Resul
     }
 }
 
-/// Puts the connections back, and closes the server's if it is of no use any more.
+/// Puts the connections back, and gives up the server's if the exchange is over.
 #[vk::coroutine]
 pub(super) fn back(io: &mut Io, client: &mut Client, is_sound: bool) -> io::Result<()> {
     io.swap(&mut client.keeper)?;
+    put(io, client, is_sound)
+}
+
+/// Leaves the server's connection to whoever asks it next, if the answer is read, or closes it if it is of no use any
+/// more.
+#[vk::coroutine]
+pub(super) fn put(io: &mut Io, client: &mut Client, is_sound: bool) -> io::Result<()> {
     if !is_sound {
-        io.close(&mut client.keeper)?;
         client.stage = Stage::Rest;
+        return io.close(&mut client.keeper);
     }
-    Ok(())
+    if client.stage != Stage::Answer || !client.message.is_read() {
+        return Ok(());
+    }
+    if client.message.head.keep_alive && !client.until_close {
+        return io.park(&mut client.keeper, client.origin.as_bytes());
+    }
+    io.close(&mut client.keeper)
 }
 
 impl Client {
-    pub(super) fn has_answer(&self) -> io::Result<()> {
+    /// Whether the whole answer is read.
+    fn is_over(&self) -> io::Result<bool> {
         match self.stage {
-            Stage::Answer if !self.keeper.is_none() => Ok(()),
+            Stage::Answer => Ok(self.keeper.is_none()),
             _ => Err(io::Error::new(ErrorKind::InvalidInput, "there is no answer: `get` one")),
         }
     }

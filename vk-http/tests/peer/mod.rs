@@ -22,7 +22,7 @@ pub fn read_request(stream: &mut BufReader<TcpStream>) -> Option<String> {
     stream.read_exact(&mut body).ok()?;
     text += str::from_utf8(&body).unwrap();
     if text.contains("Transfer-Encoding: chunked") {
-        while !text.ends_with("\r\n0\r\n\r\n") {
+        while !(text.contains("\r\n0\r\n") && text.ends_with("\r\n\r\n")) {
             if stream.read_line(&mut text).ok()? == 0 {
                 return None;
             }

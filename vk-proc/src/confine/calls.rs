@@ -124,6 +124,7 @@ const NEEDED: &[c_long] = &[
     libc::SYS_pwritev,
     libc::SYS_lseek,
     libc::SYS_close,
+    libc::SYS_close_range,
     libc::SYS_dup,
     libc::SYS_dup3,
     libc::SYS_fcntl,

@@ -19,7 +19,7 @@ impl Process {
             self.dismiss(world);
             task.wait = Wait::Ended;
         }
-        task.failed = true;
+        task.failure = libc::ECHILD;
         world.arena.commit();
         speaks || !task.tx.is_empty() && !task.is_output_over()
     }

@@ -8,8 +8,19 @@ use std::time::Duration;
 use vk_heap::HeapId;
 use vk_proc::ledger::{Seen, Snapshot};
 
-const TITLES: [&str; 10] =
-    ["WORKER", "PID", "LIVE", "DISPATCHES", "RUNNING", "RESTARTS", "MEMORY", "LENT", "PANICS", "FAULTS"];
+const TITLES: [&str; 11] = [
+    "WORKER",
+    "PID",
+    "LIVE",
+    "PARKED",
+    "DISPATCHES",
+    "RUNNING",
+    "RESTARTS",
+    "MEMORY",
+    "LENT",
+    "PANICS",
+    "FAULTS",
+];
 
 type Row = [String; TITLES.len()];
 
@@ -76,6 +87,7 @@ fn row(keeper: u32, seen: &Seen) -> Row {
         if seen.drains { format!("{} (old)", seen.place) } else { seen.place.to_string() },
         or_none(pid.map(|pid| pid.to_string())),
         seen.counter("vk_live").to_string(),
+        seen.counter("vk_parked").to_string(),
         seen.dispatches.to_string(),
         or_none((seen.running != HeapId::NONE).then(|| seen.running.to_string())),
         seen.counter("vk_restarts_total").to_string(),
