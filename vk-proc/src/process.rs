@@ -15,8 +15,8 @@
 //!   before, or as it was after.
 //!
 //! A transaction keeps what may be written in it. The bytes of rings need no keeping while they are written in one
-//! direction only: a task alone puts bytes behind those that were there. With several tasks, one may empty a
-//! ring that another fills again; so each turn and what follows from it are transactions of their own.
+//! direction only: a task alone puts bytes behind those that were there. Where a pipe leads from one task to another,
+//! one may empty a ring that the other fills again; so each turn and what follows from it are transactions of their own.
 #![allow(unsafe_code)]
 
 mod claim;
@@ -237,10 +237,18 @@ impl Process {
         }
     }
 
-    /// Whether it has one task only.
+    /// Whether a pipe leads from one task to another.
     #[inline]
-    fn is_alone(&self) -> bool {
-        self.task(self.first()).next.is_empty()
+    fn has_pipes(&self) -> bool {
+        let mut span = self.first();
+        while !span.is_empty() {
+            let task = self.task(span);
+            if matches!((task.source, task.sink), (Port::Task(_), _) | (_, Port::Task(_))) {
+                return true;
+            }
+            span = task.next;
+        }
+        false
     }
 
     /// Begins a transaction.
@@ -267,7 +275,7 @@ impl Process {
     /// Where a ring may be filled again that was emptied since: one transaction ends, and the next begins.
     #[inline]
     fn part(&self, world: &mut World) {
-        if !self.is_alone() {
+        if self.has_pipes() {
             world.arena.commit();
             self.begin(world);
         }
