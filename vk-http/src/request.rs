@@ -100,6 +100,11 @@ impl Request {
         }
     }
 
+    /// Whether the target has neither path nor query: `http://host`.
+    pub(crate) fn is_pathless(&self) -> bool {
+        self.head.path.0 == self.head.target
+    }
+
     /// The host that is asked for, with its port if one is named: that of the target where it has one, else of the
     /// field `Host` (RFC 9112, 3.2.2). "" from a client that names none.
     pub fn host(&self) -> &str {

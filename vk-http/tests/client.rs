@@ -59,6 +59,9 @@ fn asker(io: &mut Io) -> io::Result<()> {
 fn once(io: &mut Io, client: &mut Client, ask: &Ask) -> io::Result<()> {
     client::field(io, client, "Authorization", "secret")?;
     client::field(io, client, "X-Other", "told")?;
+    if ask.target().ends_with("/x/y") {
+        client::field(io, client, "Content-Language", "de")?;
+    }
     if ask.method() == "STREAM" {
         client::begin(io, client, "POST", ask.target(), "", None)?;
         for at in 0..ask.body().len() {
@@ -239,6 +242,7 @@ fn redirects() {
     ];
     assert_eq!(lines[..expected.len()], expected);
     assert!(asked[6].ends_with("\r\n\r\nbody") && !asked[3].ends_with("body"));
+    assert!(asked[2].contains("Content-Language: de") && asked[5].contains("Content-Language: de"));
     assert!(asked[3].contains("Authorization: secret") && !asked[3].contains("Content-"));
     let other = others.recv().unwrap();
     assert!(other.starts_with("0 GET /f HTTP/1.1\r\n"), "{other}");

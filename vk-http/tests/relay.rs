@@ -50,9 +50,9 @@ fn start(base: &str) -> UnixStream {
 }
 
 /// What comes back for `requests`, until the connection ends.
-fn answers(base: &str, requests: &str) -> String {
+fn answers(base: &str, requests: impl AsRef<[u8]>) -> String {
     let mut stream = start(base);
-    stream.write_all(requests.as_bytes()).unwrap();
+    stream.write_all(requests.as_ref()).unwrap();
     // A client that is half closed gets its answers nevertheless.
     stream.shutdown(Shutdown::Write).unwrap();
     let mut text = Vec::new();
@@ -64,9 +64,14 @@ fn answers(base: &str, requests: &str) -> String {
 }
 
 /// What comes back for one request, and what the server was asked.
-fn relayed(request: &str, answer: &str) -> (String, String) {
+fn relayed(request: impl AsRef<[u8]>, answer: &str) -> (String, String) {
+    relayed_below("", request, answer)
+}
+
+/// As [`relayed`], below a path of the server.
+fn relayed_below(path: &str, request: impl AsRef<[u8]>, answer: &str) -> (String, String) {
     let (address, requests) = server(vec![vec![answer.to_owned()]]);
-    let answers = answers(&format!("http://{address}"), request);
+    let answers = answers(&format!("http://{address}{path}"), request);
     let asked = requests.try_recv().unwrap_or_default().replace("\r\n", "|");
     (answers, asked.trim_start_matches("0 ").replace(&address.to_string(), "SERVER"))
 }
@@ -93,12 +98,12 @@ fn fields() {
 #[test]
 fn bodies_that_are_too_large_stay_here() {
     let request = |body: &str| format!("POST /small HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n{body}");
-    let (answer, asked) = relayed(&request("Content-Length: 4\r\n\r\nabcd"), OK);
+    let (answer, asked) = relayed(request("Content-Length: 4\r\n\r\nabcd"), OK);
     assert!(
         answer.starts_with("HTTP/1.1 100 Continue||HTTP/1.1 200 ") && asked.ends_with("||abcd"),
         "{answer}"
     );
-    let (answer, asked) = relayed(&request("Content-Length: 5\r\n\r\nabcde"), OK);
+    let (answer, asked) = relayed(request("Content-Length: 5\r\n\r\nabcde"), OK);
     assert!(answer.starts_with("HTTP/1.1 413 ") && asked.is_empty(), "{answer}");
     let chunked = request("Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n");
     let (_, asked) = relayed(&chunked, OK);
@@ -211,7 +216,7 @@ fn servers_that_fail() {
     }
     // After a failure the next request finds another server, or the same again.
     let (address, _requests) = server(vec![vec!["nonsense\r\n\r\n".into()], vec![OK.into()]]);
-    let came = answers(&format!("http://{address}"), &request.repeat(2));
+    let came = answers(&format!("http://{address}"), request.repeat(2));
     assert!(came.starts_with("HTTP/1.1 502 ") && came.ends_with("||ok"), "{came}");
 }
 
@@ -220,9 +225,9 @@ fn servers_that_fail() {
 fn answers_that_break_off() {
     let request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
     let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel";
-    let (came, _) = relayed(&request.repeat(2), chunked);
+    let (came, _) = relayed(request.repeat(2), chunked);
     assert!(came.starts_with("HTTP/1.1 200 OK|") && !came.contains("|0||"), "{came}");
-    let (came, _) = relayed(&request.repeat(2), "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel");
+    let (came, _) = relayed(request.repeat(2), "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel");
     assert!(came.matches("HTTP/1.1").count() == 1, "{came}");
 }
 
@@ -232,7 +237,7 @@ fn one_connection_serves_many_requests() {
     let (address, requests) = server(vec![vec![OK.into(); 3], vec![OK.into()], vec![OK.into()]]);
     let get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
     let post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx";
-    let came = answers(&format!("http://{address}"), &[get, post, get, get].concat());
+    let came = answers(&format!("http://{address}"), [get, post, get, get].concat());
     assert_eq!(came.matches("||ok").count(), 4, "{came}");
     let numbers: String = requests.try_iter().map(|request| request.chars().next().unwrap()).collect();
     assert_eq!(numbers, "0001");
@@ -316,6 +321,39 @@ fn bodies_that_break_off() {
         let (came, _) = relayed(request, OK);
         assert!(came.starts_with("HTTP/1.1 400 ") && came.contains("|Connection: close|"), "{came}");
     }
+}
+
+/// An option of a connection is one whatever stands beside it.
+#[test]
+fn options_that_are_not_text() {
+    let request =
+        b"GET / HTTP/1.1\r\nHost: a\r\nConnection: \xff\r\nConnection: x-hop\r\nX-Hop: secret\r\n\r\n";
+    let (_, asked) = relayed(request, OK);
+    assert!(asked.starts_with("GET / ") && !asked.contains("secret"), "{asked}");
+}
+
+#[test]
+fn paths_below_another() {
+    for (target, expected) in [
+        ("/a?b", Some("/app/a?b")),
+        ("/a/..b/...", Some("/app/a/..b/...")),
+        ("http://a?b", Some("/app/?b")),
+        ("/../b", None),
+        ("/a/%2e%2E/%2e./b", None),
+        ("/..", None),
+    ] {
+        let (came, asked) = relayed_below("/app/", format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"), OK);
+        match expected {
+            Some(path) => assert!(asked.starts_with(&format!("GET {path} HTTP/1.1|")), "{target}: {asked}"),
+            None => assert!(came.starts_with("HTTP/1.1 400 ") && asked.is_empty(), "{target}: {asked}"),
+        }
+    }
+    // What is below nothing is the server's to judge (RFC 9112, 3.2.1).
+    let (_, asked) = relayed("GET /../b HTTP/1.1\r\nHost: a\r\n\r\n", OK);
+    assert!(asked.starts_with("GET /../b "), "{asked}");
+    // RFC 9112, 3.2.4.
+    let (_, asked) = relayed_below("/app", "OPTIONS http://a HTTP/1.1\r\nHost: a\r\n\r\n", OK);
+    assert!(asked.starts_with("OPTIONS * HTTP/1.1|"), "{asked}");
 }
 
 /// Requests that go no further.

@@ -23,9 +23,15 @@ fn serve(io: &mut Io) -> io::Result<()> {
 /// The URL on the command line.
 fn base() -> io::Result<Text<LONGEST>> {
     let url = vk::args().first().map_or("http://127.0.0.1:8081", String::as_str);
+    client::check_url(url)?;
     let mut base = Text::new();
     base.write_str(url).map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "the URL is too long"))?;
     Ok(base)
+}
+
+/// Whether there is such a URL.
+fn check() -> Result<(), String> {
+    base().map(|_| ()).map_err(|error| error.to_string())
 }
 
 vk_app! {
@@ -33,5 +39,6 @@ vk_app! {
     about: "A reverse proxy",
     listen: "127.0.0.1:8080" => serve,
     args: "URL",
+    check: check,
     heap: 16384,
 }

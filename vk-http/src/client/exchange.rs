@@ -80,6 +80,20 @@ fn follow(
     }
 }
 
+/// What other servers than the one that was meant are not told.
+const SECRET: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
+
+/// What says something about a body, and goes with it (RFC 9110, 15.4).
+const CONTENT: [&str; 7] = [
+    "content-encoding",
+    "content-language",
+    "content-location",
+    "content-range",
+    "digest",
+    "last-modified",
+    "repr-digest",
+];
+
 /// What redirects have made of a request.
 #[derive(Plain)]
 struct Hop {
@@ -102,6 +116,12 @@ impl Hop {
         self.is_secret &= former.eq_ignore_ascii_case(next);
         self.asks_get |= status == 303 || matches!(status, 301 | 302) && method == "POST";
         std::mem::swap(&mut self.place, place);
+    }
+
+    /// Whether a field that was said for the first request is not said for this one.
+    fn hides(&self, name: &str) -> bool {
+        let is_one_of = |names: &[&str]| names.iter().any(|other| name.eq_ignore_ascii_case(other));
+        !self.is_secret && is_one_of(&SECRET) || self.asks_get && is_one_of(&CONTENT)
     }
 
     fn method<'a>(&self, method: &'a str) -> &'a str {
@@ -196,7 +216,7 @@ fn start(
     fill(|scratch| {
         let (method, url, content_type) =
             (hop.method(method), hop.target(url), hop.content_type(content_type));
-        client.write_head(scratch, method, url, content_type, length, hop.is_secret)
+        client.write_head(scratch, method, url, content_type, length, |name| hop.hides(name))
     })?;
     let mut head: HeapBytes = keep(io)?;
     io.swap(&mut client.keeper)?;

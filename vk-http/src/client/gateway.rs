@@ -22,7 +22,7 @@ use crate::request::Reading;
 use crate::response::Sending;
 use crate::scratch::{fill, keep};
 use crate::status::{Failure, is_bodiless, reason};
-use crate::{Limits, Request, date};
+use crate::{Limits, Request, date, decode};
 use std::io::{self, ErrorKind, Write};
 use std::net::{IpAddr, SocketAddr};
 use vk_core::{Child, HeapBytes, Io, Sink, Source};
@@ -62,7 +62,8 @@ const NO_TRAILERS: [&str; 20] = [
 /// Fields that are meant for one connection stay behind (RFC 9110, 7.6.1), and so do `Expect` and offers of other
 /// protocols; `Via` and `Forwarded` (RFC 7239) are added. [Fields](struct@crate::field) that were said for the answer go
 /// with it. Trailers go on behind a body in chunks, but for those that belong into a head. Answers before the answer
-/// (103) go on to a client of HTTP/1.1. `OPTIONS` goes as far as `Max-Forwards` says.
+/// (103) go on to a client of HTTP/1.1. `OPTIONS` goes as far as `Max-Forwards` says. Where `base` has a path, a request
+/// whose path leads out of it gets a 400.
 ///
 /// A client that breaks off its request gets a 400, if it can still hear it. A server that can't be reached or talks nonsense
 /// makes it a 502, one that is too slow a 504 (see [`Client::connect_secs`], [`Client::answer_secs`]). A body that announces
@@ -74,7 +75,10 @@ const NO_TRAILERS: [&str; 20] = [
 /// [`http::begin`](struct@crate::begin); `InvalidInput` and `Unsupported` if `base` is no `http` URL.
 #[vk::coroutine]
 pub fn relay(io: &mut Io, request: &mut Request, client: &mut Client, base: &str) -> io::Result<()> {
-    Url::parse(base)?;
+    let confined: bool = !directory(&Url::parse(base)?).is_empty();
+    if confined && climbs(request.path()) {
+        return respond_status(io, request, 400);
+    }
     if client.asker.is_none() {
         let peer: Option<SocketAddr> = io.peer().unwrap_or(None);
         client.asker = peer.map(|peer| peer.ip().to_canonical());
@@ -289,6 +293,16 @@ fn carry(io: &mut Io, request: &mut Request) -> io::Result<bool> {
     Ok(true)
 }
 
+/// The path that is put before those of requests.
+fn directory<'a>(url: &Url<'a>) -> &'a str {
+    url.path.split('?').next().unwrap_or_default().trim_end_matches('/')
+}
+
+/// Whether a path leads out of where it begins, by `..`, however that is encoded.
+fn climbs(path: &str) -> bool {
+    path.split('/').any(|part| decode(part) == "..")
+}
+
 /// How far a request may go on.
 enum Forwards {
     /// As far as it likes.
@@ -316,9 +330,9 @@ impl Request {
 fn write_request(to: &mut Vec<u8>, request: &Request, asker: Option<IpAddr>, base: &str) -> io::Result<()> {
     let url = Url::parse(base)?;
     let (mark, query) = request.query().map_or(("", ""), |query| ("?", query));
-    let path = request.path();
-    let base =
-        if path == "*" { "" } else { url.path.split('?').next().unwrap_or_default().trim_end_matches('/') };
+    let asks_all = request.method() == "OPTIONS" && request.is_pathless();
+    let path = if asks_all { "*" } else { request.path() };
+    let base = if path == "*" { "" } else { directory(&url) };
     for piece in
         [request.method(), " ", base, path, mark, query, " HTTP/1.1\r\nHost: ", url.authority, "\r\n"]
     {
@@ -357,7 +371,7 @@ fn write_answer(to: &mut Vec<u8>, request: &Request, client: &Client, length: Op
     let status = client.status;
     write!(to, "HTTP/1.1 {status} {}{}\r\n", reason(status), request.said)?;
     write_fields(to, &client.message, &[], request.sending.get() == Sending::Chunked);
-    if client.get("date").is_none() {
+    if !has(&client.message, "date") {
         // Who passes an answer on has to say when it came (RFC 9110, 6.6.1).
         write_field(to, "Date", &date::line());
     }
@@ -397,6 +411,11 @@ fn write_end(to: &mut Vec<u8>, message: &Request) -> io::Result<()> {
     to.write_all(b"\r\n")
 }
 
+/// Whether a message has a field, be its value text or not.
+fn has(message: &Request, name: &str) -> bool {
+    message.fields().any(|(field, _)| field.eq_ignore_ascii_case(name))
+}
+
 fn write_field(to: &mut Vec<u8>, name: &str, value: &[u8]) {
     for piece in [name.as_bytes(), b": ", value, b"\r\n"] {
         to.extend_from_slice(piece);
@@ -411,7 +430,7 @@ fn write_fields(to: &mut Vec<u8>, message: &Request, own: &[&str], chunked: bool
         let mut options = connections.flat_map(|(_, value)| value.split(|byte| *byte == b','));
         options.any(|option| option.trim_ascii().eq_ignore_ascii_case(name.as_bytes()))
     };
-    let connected = message.get("connection").is_some();
+    let connected = has(message, "connection");
     for (name, value) in message.fields() {
         let stays = HOPS.iter().chain(own).any(|hop| is(name, hop))
             || !chunked && is(name, "trailer")

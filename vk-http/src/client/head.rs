@@ -10,11 +10,8 @@ use crate::said::is_value;
 use crate::status::{Refused, is_bodiless};
 use std::io::{self, ErrorKind, Write};
 
-/// What other servers than the one that was meant are not told.
-const SECRET: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
-
 impl Client {
-    /// Writes the head of a request. `length` is its body's; None if that comes in chunks.
+    /// Writes the head of a request, without the fields that it `hides`. `length` is its body's; None if that comes in chunks.
     pub(super) fn write_head(
         &self,
         to: &mut Vec<u8>,
@@ -22,7 +19,7 @@ impl Client {
         url: &str,
         content_type: &str,
         length: Option<u64>,
-        is_secret: bool,
+        hides: impl Fn(&str) -> bool,
     ) -> io::Result<()> {
         let url = Url::parse(url)?;
         let slash = if url.path.starts_with('/') { "" } else { "/" };
@@ -32,8 +29,7 @@ impl Client {
         self.message.said.with(|said| {
             for line in said.split_inclusive("\r\n") {
                 let name = line.split(':').next().unwrap_or_default();
-                let hidden = !is_secret && SECRET.iter().any(|secret| name.eq_ignore_ascii_case(secret));
-                if !hidden {
+                if !hides(name) {
                     to.extend_from_slice(line.as_bytes());
                 }
             }

@@ -92,6 +92,14 @@ pub struct Client {
     pub limits: Limits,
 }
 
+/// Makes sure that requests can be made to a URL which a program is told when it starts.
+///
+/// # Errors
+/// `InvalidInput` and `Unsupported` for what is no `http` URL.
+pub fn check_url(url: &str) -> io::Result<()> {
+    url::Url::parse(url).map(|_| ())
+}
+
 impl Client {
     /// A client without a connection.
     pub const fn new() -> Client {
