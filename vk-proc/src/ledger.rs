@@ -20,14 +20,16 @@
 //!   is, to be handed over to the next build.
 #![allow(unsafe_code)]
 
+mod seat;
 mod snapshot;
+mod tools;
 
+pub use seat::{Phase, Seat};
 pub use snapshot::{Seen, Snapshot};
 
-use crate::board::COLUMNS;
 use crate::shared::{Cell, Shared};
 use std::io;
-use std::os::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicU32, AtomicU64};
 use vk_core::Descriptor;
@@ -53,60 +55,6 @@ struct Head {
     builds: AtomicU32,
 }
 
-/// How far a worker has come with handing over to one of the next build.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub enum Phase {
-    /// It serves.
-    Serving,
-    /// Its successor asks it to stop between two dispatches.
-    Asked,
-    /// It has stopped, and waits for what its successor leaves to it.
-    Stopped,
-    /// Nothing is left to it.
-    Released,
-    /// It serves what was left to it.
-    Draining,
-}
-
-/// What is noted of one worker.
-#[derive(Debug)]
-#[repr(C, align(128))]
-pub struct Seat {
-    /// The worker's process; 0 while the seat is free.
-    pub pid: AtomicU32,
-    /// Which of the workers it is: there are several seats, for each build that still serves.
-    pub place: AtomicU32,
-    phase: AtomicU32,
-    /// The number of the memfd that its arena is in; 0 for none.
-    arena: AtomicU32,
-    /// The micro-process that is being dispatched, as bits of its id; 0 while none is.
-    pub running: AtomicU64,
-    /// Dispatches so far: a watchdog sees whether it is still the same one.
-    pub dispatches: AtomicU64,
-    /// 1 until a worker serves: what it opens for itself may be in no row yet.
-    pub starting: AtomicU32,
-    /// Odd while a descriptor is being opened or closed.
-    pub taking: AtomicU32,
-    /// The generation of the descriptor that was entered last.
-    pub generation: AtomicU32,
-    /// Whom the deaths of workers are attributed to, and how many in a row.
-    pub suspect: AtomicU64,
-    /// See [`suspect`](Seat::suspect).
-    pub strikes: AtomicU32,
-    /// Workers that have begun to take over since one has finished doing so.
-    pub recoveries: AtomicU32,
-    /// The signal of the fault that the worker died of, 0 if it died of none; the address of the fault, and of the
-    /// instruction.
-    pub fault: AtomicU32,
-    /// See [`fault`](Seat::fault).
-    pub address: AtomicU64,
-    /// See [`fault`](Seat::fault).
-    pub instruction: AtomicU64,
-    /// What the worker [shows](crate::board::show).
-    pub counters: [AtomicU64; COLUMNS.len()],
-}
-
 /// What is noted of one descriptor.
 #[repr(C)]
 pub struct Row {
@@ -118,8 +66,6 @@ pub struct Row {
 
 // SAFETY: atomics.
 unsafe impl Cell for Head {}
-// SAFETY: atomics.
-unsafe impl Cell for Seat {}
 // SAFETY: atomics.
 unsafe impl Cell for Row {}
 
@@ -137,54 +83,6 @@ pub enum State {
     Closing,
     /// It serves the worker itself: its poller, its signals.
     Tool,
-}
-
-impl Seat {
-    /// See [`Phase`].
-    pub fn phase(&self) -> Phase {
-        match self.phase.load(Acquire) {
-            1 => Phase::Asked,
-            2 => Phase::Stopped,
-            3 => Phase::Released,
-            4 => Phase::Draining,
-            _ => Phase::Serving,
-        }
-    }
-
-    /// See [`Phase`].
-    pub fn set_phase(&self, phase: Phase) {
-        self.phase.store(phase as u32, Release);
-    }
-
-    /// Makes it the seat of the worker at `place`, with nothing of who sat there before.
-    fn take(&self, place: usize, arena: RawFd) {
-        let words = [&self.suspect, &self.running, &self.dispatches];
-        words.into_iter().for_each(|word| word.store(0, Relaxed));
-        let halves = [
-            &self.pid,
-            &self.starting,
-            &self.taking,
-            &self.strikes,
-            &self.recoveries,
-            &self.fault,
-            &self.phase,
-        ];
-        halves.into_iter().for_each(|half| half.store(0, Relaxed));
-        self.counters.iter().for_each(|counter| counter.store(0, Relaxed));
-        self.place.store(place as u32, Relaxed);
-        self.arena.store(arena as u32, Release);
-    }
-
-    /// Whether nobody sits there.
-    pub fn is_free(&self) -> bool {
-        self.arena.load(Acquire) == 0
-    }
-
-    /// The memfd of its arena.
-    pub fn arena(&self) -> BorrowedFd<'static> {
-        // SAFETY: the keeper opened it, and it is closed by `Ledger::vacate` only, when nobody is to use the seat.
-        unsafe { BorrowedFd::borrow_raw(self.arena.load(Acquire) as RawFd) }
-    }
 }
 
 impl State {
@@ -470,58 +368,6 @@ impl Ledger {
     /// All numbers that may be in a row.
     pub fn numbers(&self) -> std::ops::Range<RawFd> {
         0..self.head().high.load(Acquire).min(self.rows().len() as u32) as RawFd
-    }
-
-    /// A worker is about to start, and to open its tools.
-    pub fn starting(&self, worker: usize) {
-        self.seat(worker).starting.store(1, SeqCst);
-    }
-
-    /// Closes what a dead worker had for itself.
-    pub fn close_tools(&self, worker: usize) {
-        for number in self.numbers() {
-            let (state, holder, ..) = self.read(number);
-            if state == State::Tool && holder == worker {
-                self.closing(worker, number);
-                // SAFETY: the worker that had it is dead, and nobody else is to close it.
-                unsafe { libc::close(number) };
-                self.closed(worker, number);
-            }
-        }
-        if self.seat(worker).starting.load(SeqCst) == 1 {
-            self.close_unknown_tools();
-        }
-    }
-
-    /// Closes pollers, signalfds and what a worker opens to confine itself, if they are in no row: it died before it
-    /// could enter or close them.
-    fn close_unknown_tools(&self) {
-        let unknown = || -> Vec<RawFd> {
-            let numbers = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
-            let is_tool = |entry: &std::fs::DirEntry| {
-                let kinds = ["eventpoll", "io_uring", "signalfd", "landlock-ruleset"];
-                let path = std::fs::read_link(entry.path()).unwrap_or_default();
-                let path = path.to_string_lossy();
-                let kind = path.strip_prefix("anon_inode:[").and_then(|kind| kind.strip_suffix(']'));
-                kind.is_some_and(|kind| kinds.contains(&kind))
-                    || path == "/"
-                    || path.ends_with("/oom_score_adj")
-            };
-            let numbers =
-                numbers.filter(is_tool).filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-            numbers.filter(|number| self.read(*number).0 == State::Free).collect()
-        };
-        let before = unknown();
-        // Those of workers that start just now are entered by then. The dead are known to be.
-        let starts = |seat: &Seat| seat.starting.load(SeqCst) == 1 && seat.pid.load(SeqCst) != 0;
-        if before.is_empty() || !wait(|| !self.seats().iter().any(starts)) {
-            return;
-        }
-        for number in unknown().into_iter().filter(|number| before.contains(number)) {
-            // SAFETY: it was open and in no row before everybody else finished what he was opening, and is still:
-            // it was the dead worker's.
-            unsafe { libc::close(number) };
-        }
     }
 
     /// Waits until each worker but `worker` has finished what it was opening when this was called, for at most
