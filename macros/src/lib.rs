@@ -68,8 +68,9 @@ pub fn plain(input: TokenStream) -> TokenStream {
 /// `args: "USAGE"`, `check: function`, `heap: BYTES`, `max_procs: N`, `opens_files: true`,
 /// `migrate: coroutine => function` (repeatable); at least one of `listen` and `stdio`.
 ///
-/// The function of `check` is an `fn() -> Result<(), String>`, called once before the application serves: with an error, a
-/// line that says what is wrong, it does not, and as the next build it is refused.
+/// The function of `check` is an `fn() -> Result<(), String>`, called before the application serves, and when it is asked
+/// whether it could: with an error, a line that says what is wrong, it does not, and as the next build it is refused. It may
+/// leave neither a thread running nor a descriptor open.
 ///
 /// An application whose handlers open files by their names says so by `opens_files`: under `--confine strict` a worker
 /// can't, and it is better not to begin than to fail at the first request.

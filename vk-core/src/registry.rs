@@ -59,6 +59,7 @@ const FORMAT: u64 = hash::numbers(&[
     offset_of!(Task, request) as u64,
     offset_of!(Task, frame) as u64,
     offset_of!(Task, next_runnable) as u64,
+    crate::task::TAGS,
 ]);
 
 /// Which image of a program this is: the same in all processes that were forked from one, after this was

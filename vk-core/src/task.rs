@@ -63,13 +63,13 @@ pub enum Wait {
     Rest,
     /// That everybody else who can run has run.
     Turn,
-    /// That the task `request.task` has ended.
+    /// That the task that the request names has ended.
     Join,
     /// That another task comes to rest, or ends.
     Child,
     /// A connection of the listener that is the task's source.
     Accept,
-    /// That the connection that was asked for stands.
+    /// That the connection that was asked for stands: a new one, a parked one, or one to be attached.
     Connect,
     /// The addresses that were asked for.
     Resolve,
@@ -86,7 +86,8 @@ pub enum Wait {
 }
 
 /// What comes of a [`Wait`] that the dispatcher serves: [`Accept`](Wait::Accept), [`Connect`](Wait::Connect),
-/// [`Spawn`](Wait::Spawn), [`Start`](Wait::Start), [`Join`](Wait::Join) and [`Close`](Wait::Close).
+/// [`Resolve`](Wait::Resolve), [`Peer`](Wait::Peer), [`Spawn`](Wait::Spawn), [`Start`](Wait::Start), [`Join`](Wait::Join)
+/// and [`Close`](Wait::Close).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Outcome {
@@ -160,6 +161,14 @@ pub enum Request {
         connection: Descriptor,
     },
 }
+
+/// The last variants' tags.
+const REQUESTS: u32 = 10;
+const OUTCOMES: u32 = 6;
+
+/// Changes when a variant comes or goes: builds that number them otherwise can't read each other's tasks.
+pub(crate) const TAGS: u64 =
+    hash::numbers(&[Wait::Ended as u64, Mark::Acknowledged as u64, REQUESTS as u64, OUTCOMES as u64]);
 
 /// How far the end of a message has come on its way to the reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -311,8 +320,8 @@ impl Task {
                 .into_iter()
                 .all(|at| byte(at) <= Mark::Acknowledged as u8)
             && [offset_of!(Task, source), offset_of!(Task, sink)].into_iter().all(|at| tag(at) <= 2)
-            && tag(offset_of!(Task, request)) <= 10
-            && tag(offset_of!(Task, outcome)) <= 6;
+            && tag(offset_of!(Task, request)) <= REQUESTS
+            && tag(offset_of!(Task, outcome)) <= OUTCOMES;
         // SAFETY: every field that not all bytes are valid for was looked at above, down to the tags of its
         // variants; what is inside of a request was written by the operation that waits for it.
         let task = sound.then(|| unsafe { place.cast::<Task>().as_ref() })?;

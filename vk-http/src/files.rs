@@ -68,7 +68,8 @@ pub fn file(io: &mut Io, request: &Request, root: &str, path: &str) -> io::Resul
 /// says so, and the `ETag` of what is compressed is weak, as the same file may be compressed to other bytes: so it is sent
 /// whole to whoever asks for a part of it.
 ///
-/// Each request compresses anew, some 2 ms for each 64 KiB, and nothing else runs on this worker meanwhile.
+/// Each request compresses anew, some 2 ms for each 64 KiB, and nothing else runs on this worker meanwhile. Memory is
+/// 128 KiB at most.
 ///
 /// # Errors
 /// As [`file`](struct@file).
@@ -84,6 +85,10 @@ fn find(io: &mut Io, request: &Request, root: &str, path: &str, compress: bool) 
         return respond_status(io, request, 405);
     }
     request.leaves_rest();
+    // What a pattern has made of it may look right: `private/x` of `/files//private/x`, which is no `/files/private/x`.
+    if request.path().contains("//") {
+        return miss(io, request, root);
+    }
     let facts: Facts = match look(root, path) {
         Found::File(_, facts) => facts,
         Found::Directory => return redirect(io, request, 301, request.path(), "/"),

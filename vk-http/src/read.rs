@@ -108,9 +108,14 @@ fn receive(io: &mut Io, request: &mut Request, limits: &Limits) -> Result<bool, 
         if there == scan.seen {
             return Err(Failure::Refused(Refused(400)));
         }
-        // What is refused before it is parsed has no content for `HEAD` either.
-        request.head.is_head = io.buffered()?.trim_ascii_start().starts_with(b"HEAD ");
-        if scan.advance(io.buffered()?, limits)? {
+        let is_whole: bool = {
+            let bytes = io.buffered()?;
+            let found = scan.advance(bytes, limits);
+            // What is refused before it is parsed has no content for `HEAD` either.
+            request.head.is_head = bytes[scan.start..].starts_with(b"HEAD ");
+            found?
+        };
+        if is_whole {
             break;
         }
     }

@@ -51,8 +51,8 @@ fn needless(text: &[u8]) -> Option<u8> {
 #[doc(hidden)]
 #[vk::coroutine]
 pub fn plainly(io: &mut Io, request: &mut Request) -> io::Result<()> {
-    // A location with two slashes would lead to another host.
-    if request.path().starts_with("//") {
+    // A location with two slashes, or what browsers take for them, would lead to another host.
+    if matches!(request.path().as_bytes(), [b'/', b'/' | b'\\', ..]) {
         return respond_status(io, request, 404);
     }
     fill(|scratch| {

@@ -245,6 +245,11 @@ impl Request {
         }
     }
 
+    /// Whether some of the body was taken.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.taken > 0
+    }
+
     /// `count` bytes of the body were taken.
     pub(crate) fn took(&mut self, count: u64) {
         self.taken += count;

@@ -9,7 +9,7 @@ use std::io;
 use vk_core::{Line, Plain};
 
 /// The status of an answer that has no content, and says so (RFC 9110, 15.3.6).
-const RESET: u16 = 205;
+pub(crate) const RESET: u16 = 205;
 
 /// How far a response is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Plain)]

@@ -36,6 +36,7 @@ http::routes! {
     GET "/files/{*path}" => file,
     GET "/emptied" => emptied,
     GET "/texts/{*path}" => text,
+    GET "/below/{*path}" => below,
     GET "/typed" => typed,
     BREW "/typed" => typed,
     GET "/mistaken" => mistaken,
@@ -317,6 +318,11 @@ fn large() -> Vec<u8> {
 #[vk::coroutine]
 fn file(io: &mut Io, request: &Request) -> io::Result<()> {
     http::file(io, request, &ROOT, request.path())
+}
+
+#[vk::coroutine]
+fn below(io: &mut Io, request: &Request) -> io::Result<()> {
+    http::file(io, request, &ROOT, request.param("path").unwrap_or(""))
 }
 
 #[vk::coroutine]
@@ -785,6 +791,9 @@ fn files_are_served() {
         assert_eq!(brief(&get(&format!("/files/{missing}"))).0, "404", "{missing}");
     }
     assert!(get("/files/%2e%2e/%2E%2e/secret").contains("|Location: /files/../../secret|"));
+    // Two slashes are not what a pattern for the path with one would have seen.
+    assert_eq!(brief(&get("/below/files/a%20b.txt")).0, "200");
+    assert_eq!(brief(&get("/below//files/a%20b.txt")).0, "404");
     let large = String::from_utf8(large()).unwrap();
     let request = "GET /files/large.bin HTTP/1.1\r\nHost: a\r\n\r\n";
     let whole = answers::<serve>(request.as_bytes(), &[]);

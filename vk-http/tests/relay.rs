@@ -106,7 +106,8 @@ fn bodies_that_are_too_large_stay_here() {
     let (answer, asked) = relayed(request("Content-Length: 5\r\n\r\nabcde"), OK);
     assert!(answer.starts_with("HTTP/1.1 413 ") && asked.is_empty(), "{answer}");
     let chunked = request("Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n");
-    let (_, asked) = relayed(&chunked, OK);
+    let (answer, asked) = relayed(&chunked, OK);
+    assert!(answer.contains("HTTP/1.1 413 "), "{answer}");
     assert!(!asked.contains("de") && !asked.ends_with("|0||"), "{asked}");
 }
 
@@ -131,6 +132,24 @@ fn bodies() {
             "Content-Length: 0||",
             "HTTP/1.1 204 No\r\n\r\n",
             format!("HTTP/1.1 204 No Content|{head}Via: 1.1 vk||"),
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "proto=http||",
+            "HTTP/1.1 205 Again\r\nContent-Length: 5\r\n\r\nhello",
+            format!("HTTP/1.1 205 Reset Content|{head}Via: 1.1 vk|Content-Length: 0||"),
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "proto=http||",
+            "HTTP/1.1 205 Again\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+            format!("HTTP/1.1 205 Reset Content|{head}Via: 1.1 vk|Content-Length: 0||"),
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nConnection: x-hop\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-Hop: a\r\n\r\n",
+            "Transfer-Encoding: chunked||0||",
+            "HTTP/1.1 200 OK\r\nConnection: x-back\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-Back: a\r\nX: b\r\nIf-Match: c\r\n\r\n",
+            format!("HTTP/1.1 200 OK|{head}Via: 1.1 vk|Transfer-Encoding: chunked||0|X: b||"),
         ),
         (
             "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -341,6 +360,8 @@ fn paths_below_another() {
         ("/../b", None),
         ("/a/%2e%2E/%2e./b", None),
         ("/..", None),
+        ("/..%2fadmin", None),
+        ("/a/..%5c..;x=1", None),
     ] {
         let (came, asked) = relayed_below("/app/", format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"), OK);
         match expected {

@@ -34,8 +34,8 @@ const RESTARTS: usize = 16;
 const PID: usize = 17;
 const PARKED: usize = 18;
 
-/// Shows a worker's counters.
-pub fn show(seat: &Seat, stats: &Stats, usage: &Usage) {
+/// Shows a worker's counters, and how many connections are parked there.
+pub fn show(seat: &Seat, stats: &Stats, parked: u64, usage: &Usage) {
     let numbers: [u64; RESTARTS] = [
         stats.live,
         stats.started,
@@ -58,14 +58,14 @@ pub fn show(seat: &Seat, stats: &Stats, usage: &Usage) {
         cell.store(number, Relaxed);
     }
     seat.counters[PID].store(u64::from(std::process::id()), Relaxed);
-    seat.counters[PARKED].store(stats.parked, Relaxed);
+    seat.counters[PARKED].store(parked, Relaxed);
 }
 
 /// What a worker before has shown, which its successor goes on counting from.
 pub fn recall(seat: &Seat) -> Stats {
     let [live, started, ended, panics, faults, dispatches, received, sent, starved, shed] =
         std::array::from_fn(|column| seat.counters[column].load(Relaxed));
-    Stats { live, started, ended, panics, faults, dispatches, received, sent, parked: 0, starved, shed }
+    Stats { live, started, ended, panics, faults, dispatches, received, sent, starved, shed }
 }
 
 /// Goes on counting from what another seat's worker has counted.
@@ -118,7 +118,7 @@ mod tests {
             opens: 5,
             closes: 6,
         };
-        show(ledger.seat(1), &stats, &usage);
+        show(ledger.seat(1), &stats, 0, &usage);
         restarted(ledger.seat(0));
         let text = print(&ledger);
         for line in [

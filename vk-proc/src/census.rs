@@ -147,7 +147,7 @@ impl<B: Backend> Worker<B> {
             to => std::mem::replace(&mut self.known[to.index() as usize].descriptors, number),
         };
         let known = self.descriptors.by_number(number);
-        (known.owner, known.next) = (Some(to), next);
+        (known.owner, known.next, known.shed) = (Some(to), next, false);
     }
 
     /// Closes a descriptor of a micro-process.

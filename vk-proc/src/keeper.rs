@@ -241,7 +241,7 @@ impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
         if let Some(notifier) = &self.notifier {
             notifier.reloading();
         }
-        if self.asked {
+        if std::mem::take(&mut self.asked) {
             signals::repeat(libc::SIGHUP);
         }
         let Keeping { program, listeners, .. } = &self.keeping;

@@ -15,8 +15,9 @@
 //!   before, or as it was after.
 //!
 //! A transaction keeps what may be written in it. The bytes of rings need no keeping while they are written in one
-//! direction only: a task alone puts bytes behind those that were there. Where a pipe leads from one task to another,
-//! one may empty a ring that the other fills again; so each turn and what follows from it are transactions of their own.
+//! direction only: a task alone puts bytes behind those that were there. With several tasks the rings in the slot are
+//! kept, as they may be freed. Where a pipe leads from one task to another, one may empty a ring that the other fills
+//! again; so each turn and what follows from it are transactions of their own.
 #![allow(unsafe_code)]
 
 mod claim;
@@ -60,6 +61,8 @@ pub struct Process {
     record: NonNull<Record>,
     /// Whether a task was removed through this handle: who goes through the tasks has to begin again.
     removed: bool,
+    /// Whether the transaction under way began with one task, whose rings it does not keep.
+    alone: bool,
 }
 
 impl Process {
@@ -83,7 +86,7 @@ impl Process {
         let empty = Record { main: Span::EMPTY, tasks: Span::EMPTY, head: Span::EMPTY, tail: Span::EMPTY };
         // SAFETY: allocated just now, with the record's size, aligned to 16.
         unsafe { record.write(empty) };
-        let mut process = Process { heap, record, removed: false };
+        let mut process = Process { heap, record, removed: false, alone: false };
         let frame = world.allocate(entry.frame_size().max(1))?;
         start(heap.ptr(frame));
         let index = world.registry.index(entry);
@@ -111,7 +114,7 @@ impl Process {
     /// The micro-process of an open micro-heap.
     #[inline]
     pub fn of(heap: Heap) -> Process {
-        Process { heap, record: heap.ptr(heap.root()).cast(), removed: false }
+        Process { heap, record: heap.ptr(heap.root()).cast(), removed: false, alone: false }
     }
 
     #[inline]
@@ -253,9 +256,10 @@ impl Process {
 
     /// Begins a transaction.
     #[inline]
-    fn begin(&self, world: &mut World) {
+    fn begin(&mut self, world: &mut World) {
         let first = self.task(self.first());
-        let without = match first.next.is_empty() {
+        self.alone = first.next.is_empty();
+        let without = match self.alone {
             true => [first.rx_storage, first.tx_storage],
             false => [Span::EMPTY; 2],
         };
@@ -272,10 +276,12 @@ impl Process {
         }
     }
 
-    /// Where a ring may be filled again that was emptied since: one transaction ends, and the next begins.
+    /// Where a ring may be filled again that was emptied since, or a task has come beside one whose rings are not kept and
+    /// may be freed now: one transaction ends, and the next begins.
     #[inline]
-    fn part(&self, world: &mut World) {
-        if self.has_pipes() {
+    fn part(&mut self, world: &mut World) {
+        let joined = self.alone && !self.task(self.first()).next.is_empty();
+        if joined || self.has_pipes() {
             world.arena.commit();
             self.begin(world);
         }

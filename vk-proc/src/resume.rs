@@ -39,9 +39,9 @@ pub enum Death {
     Own,
 }
 
-/// Deaths from outside in a row, each in the same turn of the same micro-process (with one task that is a transaction,
-/// with several it is many), that are still taken for a coincidence: whoever kills workers every few milliseconds hits a long one several times. A handler that gets its
-/// worker killed each time, for want of memory say, is found out after them.
+/// Deaths from outside in a row, each in the same turn of the same micro-process (a transaction, or many where pipes are),
+/// that are still taken for a coincidence: whoever kills workers every few milliseconds hits a long one several times. A
+/// handler that gets its worker killed each time, for want of memory say, is found out after them.
 const COINCIDENCES: u32 = 7;
 
 /// Numbers above the largest known one among which an unknown descriptor is looked for: the kernel gives the
@@ -328,6 +328,8 @@ impl<B: Backend> Worker<B> {
     /// What the dispatcher was asked for and had done, or half done, is done once more or taken as done.
     fn catch_up_with_request(&mut self, task: &mut Task, id: HeapId) {
         match (task.wait, task.request) {
+            // What was asked of the kernel may be written half.
+            (Wait::Connect, Request::Attach(_)) => task.outcome = Outcome::None,
             // It was told of a connection that has not come into its hands.
             (Wait::Accept | Wait::Connect, _) if matches!(task.outcome, Outcome::Descriptor(given) if !self.owns(id, given)) =>
             {

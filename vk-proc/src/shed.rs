@@ -6,7 +6,7 @@
 use crate::descriptors::NONE;
 use crate::worker::Worker;
 use vk_core::task::{IDLE, NEVER};
-use vk_core::{Nanos, Task, Wait};
+use vk_core::{Nanos, Port, Task, Wait};
 use vk_heap::HeapId;
 use vk_poll::Backend;
 
@@ -21,7 +21,8 @@ const PAUSE: Nanos = 25_000_000;
 
 /// Whether the task waits where it may be ended for want of room.
 fn is_idle(task: &Task) -> bool {
-    task.checkpoint == IDLE && task.wait == Wait::Received && task.tx.is_empty()
+    let waits = task.checkpoint == IDLE && task.wait == Wait::Received && task.tx.is_empty();
+    waits && matches!(task.source, Port::Descriptor(_))
 }
 
 impl<B: Backend> Worker<B> {

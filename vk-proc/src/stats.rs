@@ -19,8 +19,6 @@ pub struct Stats {
     pub received: u64,
     /// Bytes sent to descriptors.
     pub sent: u64,
-    /// Connections that are parked now.
-    pub parked: u64,
     /// Times a micro-process had to wait for room: for a micro-heap or a descriptor to come free.
     pub starved: u64,
     /// Idle connections that were ended to make room.

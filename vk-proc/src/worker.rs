@@ -380,7 +380,7 @@ impl<B: Backend> Worker<B> {
         if now >= self.show {
             self.show = NEVER;
             let parked = self.pool.len() as u64;
-            board::show(self.seat, &Stats { parked, ..self.stats }, &self.world.arena.usage());
+            board::show(self.seat, &self.stats, parked, &self.world.arena.usage());
         }
         if now >= self.trim {
             self.trim();

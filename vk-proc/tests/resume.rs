@@ -488,6 +488,45 @@ fn connections_outwards() {
     outwards(Entry::handler::<asker>(), b"hello\nsomebody\n");
 }
 
+/// Ends with the first byte as its error.
+#[vk::coroutine]
+fn taster(io: &mut Io) -> io::Result<()> {
+    let mut byte: [u8; 1] = [0];
+    io.read_exact(&mut byte)?;
+    Err(io::Error::from_raw_os_error(byte[0].into()))
+}
+
+/// Says what a child has found in the input that it inherited.
+#[vk::coroutine]
+fn testator(io: &mut Io) -> io::Result<()> {
+    io.fill(2)?;
+    let mut heir: Child = io.spawn::<taster>((), Source::Inherit, Sink::Nothing)?;
+    let found: i32 = match io.join(&mut heir) {
+        Ok(()) => 0,
+        Err(error) => error.raw_os_error().unwrap_or(0),
+    };
+    let mut elsewhere: HeapBytes = io.alloc(1000)?;
+    elsewhere.fill(b'!');
+    writeln!(io, "{found}")
+}
+
+/// A ring that is inherited and freed in one turn is there again when that is undone.
+#[test]
+fn rings_freed_in_one_turn() {
+    for step in 0..1000 {
+        let mut keeper = Keeper::new(3, Faults::NONE, Guard::Epoch(2), Entry::handler::<testator>());
+        let client = keeper.sim.connect(keeper.listener);
+        client.send(b"A\n");
+        let mut lives = [Life::of(step), Life::LONG].into_iter();
+        drop(keeper.run(move || lives.next().unwrap(), false));
+        assert_eq!(client.recv(), b"65\n", "step {step}");
+        if keeper.deaths == 0 {
+            assert!(step > 20, "only {step} steps");
+            return;
+        }
+    }
+}
+
 fn outwards(handler: &'static Entry, text: &[u8]) {
     for step in (0..2000).step_by(3) {
         let mut keeper = Keeper::new(3, Faults::NONE, Guard::Epoch(2), handler);

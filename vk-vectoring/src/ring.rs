@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! head ──── len ──── tail        stream positions, 64 bits, only grow
-//!   at ── index of head          0 ..= capacity - 1, 32 bits
+//!   at ── index of head          0 ..= capacity, 32 bits; capacity is 0 of the next lap
 //! ```
 //!
 //! There is no division here: an index advances by at most `capacity` and comes round by one subtraction.
@@ -84,21 +84,21 @@ impl Ring {
         self.len() == self.capacity()
     }
 
-    /// Whether the first unread byte is the storage's first: none of the bytes there was read since the ring was empty.
+    /// Whether none of the bytes in the storage was read since the ring was empty: the first unread byte is the first one
+    /// there, and not since reading has come round to it.
     #[inline]
     pub const fn is_at_start(&self) -> bool {
         self.at == 0
     }
 
-    /// Whether the invariant holds: `tail - head <= capacity`, and `at < capacity` or both are 0.
+    /// Whether the invariant holds: `tail - head <= capacity`, and `at <= capacity`.
     ///
     /// A ring made by [`new`](Ring::new) is always valid. One that lies in memory which another process
     /// wrote is a claim: check it once, before its first use. An invalid ring can make the operations
     /// panic, return wrong bytes or not come to an end; memory stays safe.
     #[inline]
     pub const fn is_valid(&self) -> bool {
-        self.tail.wrapping_sub(self.head) <= self.capacity as u64
-            && (self.at < self.capacity || (self.at == 0 && self.capacity == 0))
+        self.tail.wrapping_sub(self.head) <= self.capacity as u64 && self.at <= self.capacity
     }
 
     /// The ring with its storage, for as long as the two borrows last.
@@ -116,7 +116,7 @@ impl Ring {
     /// Index of the first unread byte.
     #[inline]
     pub(crate) const fn at(&self) -> usize {
-        self.at as usize
+        if self.at == self.capacity { 0 } else { self.at as usize }
     }
 
     /// `n` bytes more are unread. Panics if there was no room for them.
@@ -135,7 +135,7 @@ impl Ring {
         let to_end = self.capacity - self.at;
         self.at = if self.is_empty() {
             0
-        } else if n < to_end {
+        } else if n <= to_end {
             self.at + n
         } else {
             n - to_end
@@ -193,7 +193,8 @@ mod tests {
         ring.advance_tail(u32::MAX as usize);
         assert!(ring.is_full() && ring.is_valid());
         ring.advance_head(1);
-        assert_eq!((ring.at, ring.free()), (0, 1));
+        assert_eq!((ring.at(), ring.free()), (0, 1));
+        assert!(!ring.is_at_start(), "bytes were read before the seam");
         ring.advance_head(u32::MAX as usize - 2);
         assert_eq!((ring.at, ring.len()), (u32::MAX - 2, 1));
         ring.advance_head(1);
@@ -218,7 +219,7 @@ mod tests {
             Ring { tail: 15, ..valid },             // more bytes than fit
             Ring { tail: 9, ..valid },              // the end before the start
             Ring { tail: 14 + (1 << 32), ..valid }, // right in its lower half only
-            Ring { at: 4, ..valid },                // outside
+            Ring { at: 5, ..valid },                // outside
             Ring { at: 1, ..Ring::new(0) },         // outside of nothing
             Ring { tail: 1, ..Ring::new(0) },       // something in nothing
         ] {

@@ -41,9 +41,10 @@ pub fn serve(app: &App, options: &Options) -> Result<ExitCode, String> {
     // Before anybody is told that it listens.
     Layout::calculate(&arena(options)).map_err(|error| error.to_string())?;
     let wanted = addresses(app, options)?;
-    preparation::prepare()?;
-    app.check.map_or(Ok(()), |check| check())?;
+    let check = || app.check.map_or(Ok(()), |check| check());
     if build::is_probe() {
+        preparation::prepare()?;
+        check()?;
         println!("{}", build::probe_answer());
         return Ok(ExitCode::SUCCESS);
     }
@@ -68,6 +69,11 @@ pub fn serve(app: &App, options: &Options) -> Result<ExitCode, String> {
     let ledger = LEDGER.get_or_init(|| ledger);
     let addresses: Vec<SocketAddr> = wanted.iter().map(|(address, _)| *address).collect();
     let prepare = || -> Result<_, String> {
+        preparation::prepare()?;
+        // A build that comes back served well enough before.
+        if !refused {
+            check()?;
+        }
         let seats = seats(ledger, options).map_err(failed("no memory for micro-heaps"))?;
         let addresses = if options.stdio { &[][..] } else { &addresses };
         Ok((seats, listen(addresses, &handed, inherited, ledger.places())?))

@@ -197,15 +197,16 @@ impl Io {
         }
     }
 
-    /// Whether a child has ended with an error. Never waits.
+    /// The error that a child has ended with, as [`join`](Io::join) tells it; none if it has not. Never waits.
     ///
     /// # Errors
     /// `InvalidInput` if the child is gone.
-    pub fn has_failed(&mut self, child: &Child) -> Poll<io::Result<bool>> {
-        match child.is_none() {
-            true => Ready(Err(io::ErrorKind::InvalidInput.into())),
-            false => Ready(Ok(self.other(child.0).failure != 0)),
+    pub fn failure(&mut self, child: &Child) -> Poll<io::Result<Option<io::Error>>> {
+        if child.is_none() {
+            return Ready(Err(io::ErrorKind::InvalidInput.into()));
         }
+        let errno = self.other(child.0).failure;
+        Ready(Ok((errno != 0).then(|| io::Error::from_raw_os_error(errno))))
     }
 
     /// Waits until one of these children [rests](Io::rest) or has ended: which one, by its index. Those that are gone are

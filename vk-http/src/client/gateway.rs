@@ -22,12 +22,18 @@ use crate::close::{proceed, refuse};
 use crate::request::Reading;
 use crate::response::Sending;
 use crate::scratch::{fill, keep};
-use crate::status::Failure;
+use crate::status::{Failure, Refused};
 use crate::{Limits, Request};
-use passed::{Forwards, climbs, directory, write_answer, write_end, write_interim, write_request};
+use passed::{
+    Forwards, climbs, directory, is_option, options, write_answer, write_end, write_interim, write_request,
+};
+use rustix::io::Errno;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use vk_core::{Child, HeapBytes, Io, Sink, Source};
+
+/// Answers before the answer that are passed on.
+const INTERIM: u8 = 16;
 
 /// Answers a request with what the server of `base`, `http://127.0.0.1:8081` say, answers to it: path and query of the
 /// request follow `base`. Bodies stream both ways at once, in constant memory.
@@ -38,16 +44,21 @@ use vk_core::{Child, HeapBytes, Io, Sink, Source};
 /// (103) go on to a client of HTTP/1.1. `OPTIONS` goes as far as `Max-Forwards` says. Where `base` has a path, a request
 /// whose path leads out of it gets a 400.
 ///
-/// A client that breaks off its request gets a 400, if it can still hear it. A server that can't be reached or talks nonsense
-/// makes it a 502, one that is too slow a 504 (see [`Client::connect_secs`], [`Client::answer_secs`]). A body that announces
-/// to be [too large](Limits::body) is 413. If the server answers before it has the whole request, the client gets
+/// A client that breaks off its request gets a 400, if it can still hear it; one that is too slow a 408, and one that sends
+/// [too much](Limits::body) a 413. A server that can't be reached or talks nonsense
+/// makes it a 502, one that is too slow a 504 (see [`Client::connect_secs`], [`Client::answer_secs`]). If the server answers before it has the whole request, the client gets
 /// the answer, and the connections end after it.
 ///
 /// # Errors
 /// If the server's answer breaks off after its head: nothing but the end of the connection can tell that. Those of
-/// [`http::begin`](struct@crate::begin); `InvalidInput` and `Unsupported` if `base` is no `http` URL.
+/// [`http::begin`](struct@crate::begin); `InvalidInput` and `Unsupported` if `base` is no `http` URL, or the request's body is
+/// not all there.
 #[vk::coroutine]
 pub fn relay(io: &mut Io, request: &mut Request, client: &mut Client, base: &str) -> io::Result<()> {
+    if request.has_begun() {
+        let text = "a request is relayed whole, and some of its body was read";
+        return Err(io::Error::new(ErrorKind::InvalidInput, text));
+    }
     let confined: bool = !directory(&Url::parse(base)?).is_empty();
     if confined && climbs(request.path()) {
         return respond_status(io, request, 400);
@@ -70,13 +81,14 @@ pub fn relay(io: &mut Io, request: &mut Request, client: &mut Client, base: &str
     }
     loop {
         let has_body: bool = !request.is_read();
-        let done: Result<bool, Fault> =
+        let done: Result<u16, Fault> =
             attempt(io, request, client, base).map_err(|failure| Fault::from(&failure));
         let fault: Fault = match done {
-            Ok(true) => return Ok(()),
-            Ok(false) => {
-                tracing::debug!("a client broke off its request");
-                return respond_status(io, request, 400);
+            Ok(0) => return Ok(()),
+            Ok(status) => {
+                let status: u16 = status;
+                tracing::debug!(status, "a request was broken off");
+                return respond_status(io, request, status);
             }
             Err(fault) => fault,
         };
@@ -94,9 +106,9 @@ pub fn relay(io: &mut Io, request: &mut Request, client: &mut Client, base: &str
     }
 }
 
-/// Passes a request on, and the answer back; false if there is none since the client broke off.
+/// Passes a request on, and the answer back; returns with which status the request's body was refused, 0 if it was not.
 #[vk::coroutine]
-fn attempt(io: &mut Io, request: &mut Request, client: &mut Client, base: &str) -> Result<bool, Failure> {
+fn attempt(io: &mut Io, request: &mut Request, client: &mut Client, base: &str) -> Result<u16, Failure> {
     reach(io, client, base)?;
     io.free(&mut client.message.body.place)?;
     client.reset(request.method());
@@ -115,7 +127,8 @@ fn attempt(io: &mut Io, request: &mut Request, client: &mut Client, base: &str) 
     } else {
         // The uploader inherits what leads from the client to the server.
         io.cross(&mut client.keeper)?;
-        let body: Body = Body { reading: request.reading, limits: request.limits };
+        let has_options: bool = options(request).next().is_some();
+        let body: Body = Body { reading: request.reading, limits: request.limits, has_options };
         match io.spawn::<upload>((body,), Source::Inherit, Sink::Inherit) {
             Ok(child) => {
                 uploader = child;
@@ -132,12 +145,12 @@ fn attempt(io: &mut Io, request: &mut Request, client: &mut Client, base: &str) 
     let done: Result<(), Fault> =
         answer(io, request, client, &uploader).map_err(|failure| Fault::from(&failure));
     let mut is_sound: bool = done.is_ok();
-    let mut broke_off: bool = false;
+    let mut status: u16 = 0;
     if uploader.is_none() {
         io.cross(&mut client.keeper)?;
     } else {
         let is_read: bool = io.rests(&uploader)?;
-        broke_off = io.has_ended(&uploader)? && !io.has_failed(&uploader)?;
+        status = refused(io.failure(&uploader)?);
         io.cross(&mut uploader)?;
         std::mem::swap(&mut uploader, &mut client.keeper);
         io.close(&mut uploader)?;
@@ -151,8 +164,8 @@ fn attempt(io: &mut Io, request: &mut Request, client: &mut Client, base: &str) 
     }
     put(io, client, is_sound)?;
     match done {
-        Ok(()) => Ok(true),
-        Err(_) if broke_off && request.sending.get() == Sending::NotBegun => Ok(false),
+        Ok(()) => Ok(0),
+        Err(_) if status > 0 && request.sending.get() == Sending::NotBegun => Ok(status),
         Err(fault) => Err(Failure::Io(fault.into())),
     }
 }
@@ -160,6 +173,7 @@ fn attempt(io: &mut Io, request: &mut Request, client: &mut Client, base: &str) 
 /// Answers, receiving from the server and sending to the client.
 #[vk::coroutine]
 fn answer(io: &mut Io, request: &mut Request, client: &mut Client, uploader: &Child) -> Result<(), Failure> {
+    let mut interim: u8 = 0;
     loop {
         let done: Result<(), Fault> = receive_head(io, client).map_err(|failure| Fault::from(&failure));
         match done {
@@ -174,9 +188,14 @@ fn answer(io: &mut Io, request: &mut Request, client: &mut Client, uploader: &Ch
             Ok(()) if client.status >= 200 => break,
             // Clients of HTTP/1.0 know of no such thing (RFC 9110, 15.2).
             Ok(()) if request.minor_version() == 0 => {}
+            Ok(()) if interim == INTERIM => return Err(Failure::Refused(Refused(400))),
             Ok(()) => {
+                interim += 1;
                 fill(|scratch| write_interim(scratch, client))?;
+                // Half of it can't be followed by another answer.
+                request.sending.set(Sending::Gone);
                 send_scratch(io)?;
+                request.sending.set(Sending::NotBegun);
             }
         }
     }
@@ -186,7 +205,9 @@ fn answer(io: &mut Io, request: &mut Request, client: &mut Client, uploader: &Ch
     send_scratch(io)?;
     pass(io, client, request)?;
     if request.sending.get() == Sending::Chunked {
-        fill(|scratch| write_end(scratch, &client.message))?;
+        fill(|scratch| {
+            write_end(scratch, &client.message, |name| is_option(&client.message, name.as_bytes()))
+        })?;
         send_scratch(io)?;
         request.ended()?;
     } else {
@@ -218,37 +239,52 @@ fn is_at_work(io: &mut Io, uploader: &Child) -> io::Result<bool> {
 struct Body {
     reading: Reading,
     limits: Limits,
+    /// Whether `Connection` says anything: trailers, too, may be meant for this connection only.
+    has_options: bool,
 }
 
-/// Moves a request's body from the client to the server, and keeps the connection then. If the client breaks off, the
-/// server is told with the end; if the server takes no more, this fails.
+/// How an uploader says with which status a body is refused: an error is all that it leaves behind.
+const REFUSALS: [(u16, Errno); 3] = [(400, Errno::BADMSG), (408, Errno::TIME), (413, Errno::MSGSIZE)];
+
+fn refusal(status: u16) -> io::Error {
+    let known = REFUSALS.iter().find(|known| known.0 == status).unwrap_or(&REFUSALS[0]);
+    io::Error::from_raw_os_error(known.1.raw_os_error())
+}
+
+/// The status that an uploader has left; 0 for none.
+fn refused(failure: Option<io::Error>) -> u16 {
+    let errno = failure.and_then(|error| error.raw_os_error());
+    REFUSALS.iter().find(|known| Some(known.1.raw_os_error()) == errno).map_or(0, |known| known.0)
+}
+
+/// Moves a request's body from the client to the server, and keeps the connection then. If the body is refused, or the
+/// client breaks off, the server is told with the end.
 #[vk::coroutine]
 fn upload(io: &mut Io, body: Body) -> io::Result<()> {
     let mut request: Request = Request::new();
     request.reading = body.reading;
     request.limits = body.limits;
-    match carry(io, &mut request) {
-        Ok(true) => {
-            io.free(&mut request.bytes)?;
-            io.rest()
-        }
-        Ok(false) => match io.shutdown() {
-            // Whatever becomes of it.
-            Ok(()) | Err(_) => Ok(()),
-        },
-        Err(error) => Err(error),
+    let status: u16 = carry(io, &mut request, body.has_options)?;
+    if status == 0 {
+        io.free(&mut request.bytes)?;
+        return io.rest();
+    }
+    match io.shutdown() {
+        // Whatever becomes of it.
+        Ok(()) | Err(_) => Err(refusal(status)),
     }
 }
 
-/// Moves a request's body from the client to the server; false if the client breaks off.
+/// Moves a request's body from the client to the server; returns with which status it is refused, 0 if it is not.
 #[vk::coroutine]
-fn carry(io: &mut Io, request: &mut Request) -> io::Result<bool> {
+fn carry(io: &mut Io, request: &mut Request, has_options: bool) -> io::Result<u16> {
     let chunked: bool = matches!(request.reading, Reading::Chunked(_));
     loop {
         let there: u64 = match arrives(io, request) {
             Ok(0) => break,
             Ok(there) => there,
-            Err(_) => return Ok(false),
+            Err(Failure::Refused(Refused(status))) => return Ok(status),
+            Err(Failure::Io(_)) => return Ok(400),
         };
         if chunked {
             write!(io, "{there:x}\r\n")?;
@@ -260,8 +296,9 @@ fn carry(io: &mut Io, request: &mut Request) -> io::Result<bool> {
         request.took(there);
     }
     if chunked {
-        fill(|scratch| write_end(scratch, request))?;
+        // A name among the options can't be told here any more.
+        fill(|scratch| write_end(scratch, request, |_| has_options))?;
         send_scratch(io)?;
     }
-    Ok(true)
+    Ok(0)
 }

@@ -170,9 +170,13 @@ impl fmt::Debug for Client {
 /// Says a field of the next request. One name may be said more than once.
 ///
 /// # Errors
-/// Those of [`http::field`](struct@crate::field): what says how a message is framed is the client's own.
+/// Those of [`http::field`](struct@crate::field): what says how a message is framed is the client's own, and so are `Host`,
+/// which is the URL's, and `Expect`, which it doesn't wait for.
 #[vk::coroutine]
 pub fn field(io: &mut Io, client: &mut Client, name: &str, value: &str) -> io::Result<()> {
+    if ["host", "expect"].iter().any(|own| name.eq_ignore_ascii_case(own)) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "this field is said by the client itself"));
+    }
     client.message.sending.set(crate::response::Sending::NotBegun);
     said::field_of(io, &client.message, name, &[value])
 }

@@ -44,7 +44,11 @@ pub(super) fn receive_head(io: &mut Io, client: &mut Client) -> Result<(), Failu
     }
     io.skip(scan.start as u64)?;
     let length: usize = scan.seen - scan.start;
-    let index: usize = (scan.lines - 1) * ENTRY;
+    let fields: usize = scan.lines - 1;
+    if fields > client.limits.fields as usize {
+        return Err(Failure::Refused(Refused(431)));
+    }
+    let index: usize = fields * ENTRY;
     if client.message.bytes.len() < length + index {
         io.free(&mut client.message.bytes)?;
         client.message.bytes = io.alloc(length + index)?;

@@ -21,7 +21,7 @@ impl Process {
     /// `frame_size` tells the bytes of the frame of a coroutine by its index, if there is one.
     pub fn claim(heap: Heap, frame_size: impl Fn(u32) -> Option<u32>) -> Option<Process> {
         let record = heap.claim(heap.root()).filter(|_| heap.root().len() as usize == size_of::<Record>())?;
-        let process = Process { heap, record: record.cast(), removed: false };
+        let process = Process { heap, record: record.cast(), removed: false, alone: false };
         let &mut Record { main, tasks, head, .. } = process.record();
         let task = |span: Span| {
             let place = heap.claim(span).filter(|_| span.len() as usize == size_of::<Task>())?;

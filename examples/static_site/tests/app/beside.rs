@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use vk_try::eventually;
+use vk_try::{eventually, left_out};
 
 /// An nginx that ends with the test.
 struct Nginx {
@@ -43,10 +43,7 @@ impl Nginx {
             .arg(folder.join("settings"))
             .stderr(Stdio::null())
             .spawn();
-        let Ok(child) = child else {
-            eprintln!("left out: there is no nginx here");
-            return None;
-        };
+        let child = child.ok().or_else(|| left_out("nginx"))?;
         let nginx = Nginx { child, folder };
         eventually("nginx listens", || UnixStream::connect(nginx.folder.join("socket")).is_ok());
         Some(nginx)

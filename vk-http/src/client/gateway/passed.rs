@@ -3,7 +3,7 @@
 use crate::client::Client;
 use crate::client::head::write_framing;
 use crate::client::url::Url;
-use crate::response::Sending;
+use crate::response::{RESET, Sending};
 use crate::status::{is_bodiless, reason};
 use crate::{Request, date, decode};
 use std::io::{self, Write};
@@ -13,9 +13,9 @@ use std::net::IpAddr;
 const HOPS: [&str; 7] =
     ["connection", "content-length", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"];
 
-/// Fields that mean something before a body only, and may not come behind it (RFC 9110, 6.5.1): whoever puts the two
-/// together would be misled.
-const NO_TRAILERS: [&str; 20] = [
+/// Fields that mean something before a body only, and may not come behind it (RFC 9110, 6.5.1), as conditions may not:
+/// whoever puts the two together would be misled.
+const NO_TRAILERS: [&str; 22] = [
     "age",
     "authorization",
     "cache-control",
@@ -26,6 +26,7 @@ const NO_TRAILERS: [&str; 20] = [
     "date",
     "expect",
     "expires",
+    "forwarded",
     "host",
     "location",
     "max-forwards",
@@ -35,6 +36,7 @@ const NO_TRAILERS: [&str; 20] = [
     "set-cookie",
     "trailer",
     "vary",
+    "via",
     "www-authenticate",
 ];
 
@@ -43,9 +45,10 @@ pub(super) fn directory<'a>(url: &Url<'a>) -> &'a str {
     url.path.split('?').next().unwrap_or_default().trim_end_matches('/')
 }
 
-/// Whether a path leads out of where it begins, by `..`, however that is encoded.
+/// Whether a path leads out of where it begins, by `..`, in the eyes of any server: however that is encoded, between
+/// slashes or what some take for them, with parameters or without.
 pub(super) fn climbs(path: &str) -> bool {
-    path.split('/').any(|part| decode(part) == "..")
+    decode(path).split(['/', '\\']).any(|part| part.split(';').next() == Some(".."))
 }
 
 /// How far a request may go on.
@@ -88,7 +91,7 @@ pub(super) fn write_request(
     {
         to.extend_from_slice(piece.as_bytes());
     }
-    let length = request.body_length();
+    let length = if request.is_read() { Some(0) } else { request.body_length() };
     match request.forwards() {
         Forwards::Left(left) => {
             write_fields(to, request, &["host", "expect", "max-forwards"], length.is_none());
@@ -133,6 +136,8 @@ pub(super) fn write_answer(
     write!(to, "Via: 1.{} vk\r\n", client.message.minor_version())?;
     match client.get("content-length") {
         _ if matches!(status, 100..=199 | 204) => {}
+        // RFC 9110, 15.3.6.
+        _ if status == RESET => to.extend_from_slice(b"Content-Length: 0\r\n"),
         // What the body would have had.
         Some(length) if request.sending.get() == Sending::NoBody => {
             write!(to, "Content-Length: {length}\r\n")?;
@@ -155,15 +160,33 @@ pub(super) fn write_interim(to: &mut Vec<u8>, client: &Client) -> io::Result<()>
     to.write_all(b"\r\n")
 }
 
-/// Writes what is behind a body in chunks: its end, with those trailers that may stand there.
-pub(super) fn write_end(to: &mut Vec<u8>, message: &Request) -> io::Result<()> {
+/// Writes what is behind a body in chunks: its end, with those trailers that may stand there and are no options of the
+/// connection.
+pub(super) fn write_end(
+    to: &mut Vec<u8>,
+    message: &Request,
+    is_option: impl Fn(&str) -> bool,
+) -> io::Result<()> {
     to.extend_from_slice(b"0\r\n");
-    let is_barred =
-        |name: &str| HOPS.iter().chain(&NO_TRAILERS).any(|barred| name.eq_ignore_ascii_case(barred));
+    let is_barred = |name: &str| {
+        HOPS.iter().chain(&NO_TRAILERS).any(|barred| name.eq_ignore_ascii_case(barred))
+            || name.get(..3).is_some_and(|begin| begin.eq_ignore_ascii_case("if-"))
+            || is_option(name)
+    };
     for (name, value) in message.trailers().filter(|(name, _)| !is_barred(name)) {
         write_field(to, name, value);
     }
     to.write_all(b"\r\n")
+}
+
+/// What a message says of the connection it comes by, the names of fields among it.
+pub(super) fn options(message: &Request) -> impl Iterator<Item = &[u8]> {
+    let fields = message.fields().filter(|(name, _)| name.eq_ignore_ascii_case("connection"));
+    fields.flat_map(|(_, value)| value.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
+}
+
+pub(super) fn is_option(message: &Request, name: &[u8]) -> bool {
+    options(message).any(|option| option.eq_ignore_ascii_case(name))
 }
 
 /// Whether a message has a field, be its value text or not.
@@ -180,16 +203,11 @@ fn write_field(to: &mut Vec<u8>, name: &str, value: &[u8]) {
 /// Writes the fields of a message that are for whom it reaches in the end. Trailers are announced if they can come.
 fn write_fields(to: &mut Vec<u8>, message: &Request, own: &[&str], chunked: bool) {
     let is = |name: &str, other: &str| name.eq_ignore_ascii_case(other);
-    let named = |name: &str| {
-        let connections = message.fields().filter(|(field, _)| is(field, "connection"));
-        let mut options = connections.flat_map(|(_, value)| value.split(|byte| *byte == b','));
-        options.any(|option| option.trim_ascii().eq_ignore_ascii_case(name.as_bytes()))
-    };
     let connected = has(message, "connection");
     for (name, value) in message.fields() {
         let stays = HOPS.iter().chain(own).any(|hop| is(name, hop))
             || !chunked && is(name, "trailer")
-            || connected && named(name);
+            || connected && is_option(message, name.as_bytes());
         if !stays {
             write_field(to, name, value);
         }
