@@ -191,11 +191,11 @@ impl<B: Backend> Worker<B> {
                 if !known.writable && !late {
                     return;
                 }
-                let result =
-                    if known.writable { self.poller.outcome(connection.number) } else { Err(timed_out()) };
+                // Who asked is too late to take it, too.
+                let result = if late { Err(timed_out()) } else { self.poller.outcome(connection.number) };
                 task.outcome = match result {
                     Ok(()) => Outcome::Descriptor(connection),
-                    Err(error) if error.kind() == ErrorKind::WouldBlock && !late => {
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {
                         self.descriptors.by_number(connection.number).writable = false;
                         return;
                     }

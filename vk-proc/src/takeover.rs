@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use vk_core::migrate::Migration;
 use vk_core::registry::{Described, Foreign};
 use vk_core::task::Request;
-use vk_core::{Entry, Port};
+use vk_core::{Entry, Port, Task};
 use vk_heap::{Arena, Config, HeapId, failpoint};
 use vk_poll::Backend;
 
@@ -300,7 +300,12 @@ fn fate_of(process: Process, foreign: &Foreign, listeners: &[Listener]) -> Fate 
             }
         }
         Some(known) if known.iter().all(|(described, entry)| described.is_same(entry)) => Fate::Resumes,
-        Some([_]) if tasks[0].checkpoint != 0 && tasks[0].rx.is_empty() => Fate::Migrates,
+        Some([_]) if is_movable(tasks[0]) => Fate::Migrates,
         _ => Fate::Stays,
     }
+}
+
+/// Whether a task can go on with another frame: it stands at a checkpoint, with nothing unread and nothing under way.
+fn is_movable(task: &Task) -> bool {
+    task.checkpoint != 0 && task.rx.is_empty() && task.request == Request::None
 }
