@@ -58,7 +58,7 @@ pub fn read_whole_body(io: &mut Io, request: &mut Request, limit: usize) -> io::
 
 /// Moves the body to a larger place.
 #[vk::coroutine]
-fn grow(io: &mut Io, request: &mut Request, room: usize) -> io::Result<()> {
+pub(crate) fn grow(io: &mut Io, request: &mut Request, room: usize) -> io::Result<()> {
     let mut place: HeapBytes = io.alloc(room)?;
     // Vacant until now: a mutable look at all of it would make all of it resident.
     place.vacant(0..request.body.len()).copy_from_slice(&request.body);
@@ -74,22 +74,31 @@ fn grow(io: &mut Io, request: &mut Request, room: usize) -> io::Result<()> {
 pub fn forward_body(io: &mut Io, request: &mut Request) -> io::Result<()> {
     loop {
         let there: u64 = available(io, request)?;
-        match request.sending.get() {
-            _ if there == 0 => return Ok(()),
-            Sending::NoBody => io.skip(there)?,
-            Sending::Chunked => {
-                request.counts(there);
-                write!(io, "{there:x}\r\n")?;
-                io.forward(there)?;
-                io.write_all(b"\r\n")?;
-            }
-            _ => {
-                request.sends(there)?;
-                io.forward(there)?;
-            }
+        if there == 0 {
+            return Ok(());
         }
+        pass(io, request, there)?;
         request.took(there);
     }
+}
+
+/// Moves `count` received bytes into the body of the answer to `request`.
+#[vk::coroutine]
+pub(crate) fn pass(io: &mut Io, request: &Request, count: u64) -> io::Result<()> {
+    match request.sending.get() {
+        Sending::NoBody => io.skip(count)?,
+        Sending::Chunked => {
+            request.counts(count);
+            write!(io, "{count:x}\r\n")?;
+            io.forward(count)?;
+            io.write_all(b"\r\n")?;
+        }
+        _ => {
+            request.sends(count)?;
+            io.forward(count)?;
+        }
+    }
+    Ok(())
 }
 
 /// Skips what is left of the body, if that is little; false if it isn't.

@@ -122,7 +122,7 @@ fn bodies() {
             format!("HTTP/1.1 201 Created|{head}Via: 1.1 vk|Transfer-Encoding: chunked||5|hello|0||"),
         ),
         (
-            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nA: b\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: a\r\nConnection: Keep-Alive\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nA: b\r\n\r\n",
             "Transfer-Encoding: chunked||5|hello|0|A: b||",
             "HTTP/1.1 200 OK\r\n\r\nuntil the end",
             format!("HTTP/1.1 200 OK|{head}Via: 1.1 vk|Transfer-Encoding: chunked||d|until the end|0||"),

@@ -243,15 +243,7 @@ impl Process {
     /// Whether a pipe leads from one task to another.
     #[inline]
     fn has_pipes(&self) -> bool {
-        let mut span = self.first();
-        while !span.is_empty() {
-            let task = self.task(span);
-            if matches!((task.source, task.sink), (Port::Task(_), _) | (_, Port::Task(_))) {
-                return true;
-            }
-            span = task.next;
-        }
-        false
+        self.spans().any(|span| is_piped(self.task(span)))
     }
 
     /// Begins a transaction.
@@ -399,9 +391,8 @@ impl Process {
     #[inline(always)]
     fn settle(&mut self, world: &mut World, span: Span) {
         let task = self.task(span);
-        let piped = matches!((task.source, task.sink), (Port::Task(_), _) | (_, Port::Task(_)));
         match task.wait {
-            _ if piped => self.settle_with_others(world, span),
+            _ if is_piped(task) => self.settle_with_others(world, span),
             Wait::Turn => self.enqueue(span),
             Wait::Spawn | Wait::Join | Wait::Close | Wait::Ended => self.settle_with_others(world, span),
             _ => self.wake(span, world.now),
@@ -735,4 +726,10 @@ impl Process {
             span = task.next;
         }
     }
+}
+
+/// Whether a pipe leads to a task, or from it.
+#[inline]
+fn is_piped(task: &Task) -> bool {
+    matches!((task.source, task.sink), (Port::Task(_), _) | (_, Port::Task(_)))
 }

@@ -2,7 +2,7 @@
 
 use crate::rt::Coroutine;
 use crate::task::{Descriptor, Outcome, Request, Wait};
-use crate::{Entry, Io, Plain, Port};
+use crate::{Entry, Io, Plain, Port, Task};
 use std::io;
 use std::task::Poll::{self, Pending, Ready};
 use vk_heap::Span;
@@ -180,10 +180,7 @@ impl Io {
     /// # Errors
     /// `InvalidInput` if the child is gone.
     pub fn rests(&mut self, child: &Child) -> Poll<io::Result<bool>> {
-        match child.is_none() {
-            true => Ready(Err(io::ErrorKind::InvalidInput.into())),
-            false => Ready(Ok(self.other(child.0).wait == Wait::Rest)),
-        }
+        Ready(self.child(child).map(|task| task.wait == Wait::Rest))
     }
 
     /// Whether a child has ended, of itself. Never waits.
@@ -191,10 +188,7 @@ impl Io {
     /// # Errors
     /// `InvalidInput` if the child is gone.
     pub fn has_ended(&mut self, child: &Child) -> Poll<io::Result<bool>> {
-        match child.is_none() {
-            true => Ready(Err(io::ErrorKind::InvalidInput.into())),
-            false => Ready(Ok(self.other(child.0).wait == Wait::Ended)),
-        }
+        Ready(self.child(child).map(|task| task.wait == Wait::Ended))
     }
 
     /// The error that a child has ended with, as [`join`](Io::join) tells it; none if it has not. Never waits.
@@ -202,11 +196,12 @@ impl Io {
     /// # Errors
     /// `InvalidInput` if the child is gone.
     pub fn failure(&mut self, child: &Child) -> Poll<io::Result<Option<io::Error>>> {
-        if child.is_none() {
-            return Ready(Err(io::ErrorKind::InvalidInput.into()));
-        }
-        let errno = self.other(child.0).failure;
-        Ready(Ok((errno != 0).then(|| io::Error::from_raw_os_error(errno))))
+        let errno = self.child(child).map(|task| task.failure);
+        Ready(errno.map(|errno| (errno != 0).then(|| io::Error::from_raw_os_error(errno))))
+    }
+
+    fn child(&mut self, child: &Child) -> io::Result<&mut Task> {
+        if child.is_none() { Err(io::ErrorKind::InvalidInput.into()) } else { Ok(self.other(child.0)) }
     }
 
     /// Waits until one of these children [rests](Io::rest) or has ended: which one, by its index. Those that are gone are

@@ -18,19 +18,20 @@ use super::receive::{back, pass, put, receive_head};
 use super::url::Url;
 use crate::answer::{end, plan, respond_status};
 use crate::body::arrives;
-use crate::close::{proceed, refuse};
+use crate::close::{FAILURE, proceed, refuse};
 use crate::request::Reading;
 use crate::response::Sending;
 use crate::scratch::{fill, keep};
 use crate::status::{Failure, Refused};
 use crate::{Limits, Request};
 use passed::{
-    Forwards, climbs, directory, is_option, options, write_answer, write_end, write_interim, write_request,
+    Forwards, climbs, directory, is_option, names_fields, write_answer, write_end, write_interim,
+    write_request,
 };
 use rustix::io::Errno;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use vk_core::{Child, HeapBytes, Io, Sink, Source};
+use vk_core::{Child, HeapBytes, Io, LastWords, Sink, Source};
 
 /// Answers before the answer that are passed on.
 const INTERIM: u8 = 16;
@@ -45,14 +46,14 @@ const INTERIM: u8 = 16;
 /// whose path leads out of it gets a 400.
 ///
 /// A client that breaks off its request gets a 400, if it can still hear it; one that is too slow a 408, and one that sends
-/// [too much](Limits::body) a 413. A server that can't be reached or talks nonsense
-/// makes it a 502, one that is too slow a 504 (see [`Client::connect_secs`], [`Client::answer_secs`]). If the server answers before it has the whole request, the client gets
-/// the answer, and the connections end after it.
+/// [too much](Limits::body) a 413. A server that can't be reached or talks nonsense makes it a 502, one that is too slow a
+/// 504 (see [`Client::connect_secs`], [`Client::answer_secs`]). If the server answers before it has the whole request, the
+/// client gets the answer, and the connections end after it.
 ///
 /// # Errors
 /// If the server's answer breaks off after its head: nothing but the end of the connection can tell that. Those of
-/// [`http::begin`](struct@crate::begin); `InvalidInput` and `Unsupported` if `base` is no `http` URL, or the request's body is
-/// not all there.
+/// [`http::begin`](struct@crate::begin); `InvalidInput` and `Unsupported` if `base` is no `http` URL; `InvalidInput` if some
+/// of the request's body was read already.
 #[vk::coroutine]
 pub fn relay(io: &mut Io, request: &mut Request, client: &mut Client, base: &str) -> io::Result<()> {
     if request.has_begun() {
@@ -127,8 +128,8 @@ fn attempt(io: &mut Io, request: &mut Request, client: &mut Client, base: &str) 
     } else {
         // The uploader inherits what leads from the client to the server.
         io.cross(&mut client.keeper)?;
-        let has_options: bool = options(request).next().is_some();
-        let body: Body = Body { reading: request.reading, limits: request.limits, has_options };
+        let names_fields: bool = names_fields(request);
+        let body: Body = Body { reading: request.reading, limits: request.limits, names_fields };
         match io.spawn::<upload>((body,), Source::Inherit, Sink::Inherit) {
             Ok(child) => {
                 uploader = child;
@@ -192,9 +193,11 @@ fn answer(io: &mut Io, request: &mut Request, client: &mut Client, uploader: &Ch
             Ok(()) => {
                 interim += 1;
                 fill(|scratch| write_interim(scratch, client))?;
-                // Half of it can't be followed by another answer.
+                // Half of it can't be followed by an answer, nor by last words.
                 request.sending.set(Sending::Gone);
+                io.last_words(LastWords::NONE)?;
                 send_scratch(io)?;
+                io.last_words(FAILURE)?;
                 request.sending.set(Sending::NotBegun);
             }
         }
@@ -239,8 +242,8 @@ fn is_at_work(io: &mut Io, uploader: &Child) -> io::Result<bool> {
 struct Body {
     reading: Reading,
     limits: Limits,
-    /// Whether `Connection` says anything: trailers, too, may be meant for this connection only.
-    has_options: bool,
+    /// Whether `Connection` names fields: trailers, too, may be meant for this connection only.
+    names_fields: bool,
 }
 
 /// How an uploader says with which status a body is refused: an error is all that it leaves behind.
@@ -264,7 +267,7 @@ fn upload(io: &mut Io, body: Body) -> io::Result<()> {
     let mut request: Request = Request::new();
     request.reading = body.reading;
     request.limits = body.limits;
-    let status: u16 = carry(io, &mut request, body.has_options)?;
+    let status: u16 = carry(io, &mut request, body.names_fields)?;
     if status == 0 {
         io.free(&mut request.bytes)?;
         return io.rest();
@@ -277,7 +280,7 @@ fn upload(io: &mut Io, body: Body) -> io::Result<()> {
 
 /// Moves a request's body from the client to the server; returns with which status it is refused, 0 if it is not.
 #[vk::coroutine]
-fn carry(io: &mut Io, request: &mut Request, has_options: bool) -> io::Result<u16> {
+fn carry(io: &mut Io, request: &mut Request, names_fields: bool) -> io::Result<u16> {
     let chunked: bool = matches!(request.reading, Reading::Chunked(_));
     loop {
         let there: u64 = match arrives(io, request) {
@@ -296,8 +299,8 @@ fn carry(io: &mut Io, request: &mut Request, has_options: bool) -> io::Result<u1
         request.took(there);
     }
     if chunked {
-        // A name among the options can't be told here any more.
-        fill(|scratch| write_end(scratch, request, |_| has_options))?;
+        // Which ones can't be told here any more.
+        fill(|scratch| write_end(scratch, request, |_| names_fields))?;
         send_scratch(io)?;
     }
     Ok(0)

@@ -2,15 +2,14 @@
 
 use super::failure::Fault;
 use super::{Client, Stage};
-use crate::body::arrives;
+use crate::body::{self, arrives, grow};
 use crate::head::ENTRY;
-use crate::response::Sending;
 use crate::scan::Scan;
 use crate::status::{Failure, Refused};
 use crate::{Request, request::Reading};
 use std::io::{self, ErrorKind};
 use std::time::Duration;
-use vk_core::{HeapBytes, Io};
+use vk_core::Io;
 
 /// Receives the head of the final answer, from the server, which `io` leads to. What comes before it (100, 103) is
 /// passed over.
@@ -134,10 +133,7 @@ fn whole_there(io: &mut Io, client: &mut Client, limit: usize) -> Result<(), Fai
         }
         if end > client.message.body.place.len() {
             let room: usize = end.max(2 * begin).min(limit);
-            let mut place: HeapBytes = io.alloc(room)?;
-            place.vacant(0..begin).copy_from_slice(&client.message.body);
-            std::mem::swap(&mut place, &mut client.message.body.place);
-            io.free(&mut place)?;
+            grow(io, &mut client.message, room)?;
         }
         io.read_exact(client.message.body.place.vacant(begin..end))?;
         client.message.body.length = end;
@@ -166,20 +162,10 @@ pub fn forward(io: &mut Io, client: &mut Client, request: &Request) -> io::Resul
 pub(super) fn pass(io: &mut Io, client: &mut Client, request: &Request) -> Result<(), Failure> {
     loop {
         let there: u64 = available(io, client)?;
-        match request.sending.get() {
-            _ if there == 0 => return Ok(()),
-            Sending::NoBody => io.skip(there)?,
-            Sending::Chunked => {
-                request.counts(there);
-                write!(io, "{there:x}\r\n")?;
-                io.forward(there)?;
-                io.write_all(b"\r\n")?;
-            }
-            _ => {
-                request.sends(there)?;
-                io.forward(there)?;
-            }
+        if there == 0 {
+            return Ok(());
         }
+        body::pass(io, request, there)?;
         client.message.took(there);
     }
 }

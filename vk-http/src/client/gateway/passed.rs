@@ -180,13 +180,23 @@ pub(super) fn write_end(
 }
 
 /// What a message says of the connection it comes by, the names of fields among it.
-pub(super) fn options(message: &Request) -> impl Iterator<Item = &[u8]> {
+fn options(message: &Request) -> impl Iterator<Item = &[u8]> {
     let fields = message.fields().filter(|(name, _)| name.eq_ignore_ascii_case("connection"));
     fields.flat_map(|(_, value)| value.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
 }
 
+/// Whether a message says that the fields of a name are meant for the connection it comes by.
 pub(super) fn is_option(message: &Request, name: &[u8]) -> bool {
     options(message).any(|option| option.eq_ignore_ascii_case(name))
+}
+
+/// Whether a message says that of any fields but those that are known to be.
+pub(super) fn names_fields(message: &Request) -> bool {
+    let known = |option: &[u8]| {
+        let mut known = HOPS.iter().chain(&["", "close"]);
+        known.any(|known| option.eq_ignore_ascii_case(known.as_bytes()))
+    };
+    !options(message).all(known)
 }
 
 /// Whether a message has a field, be its value text or not.
