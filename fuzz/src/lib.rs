@@ -32,10 +32,10 @@ struct House {
 impl House {
     fn new() -> House {
         static LEDGER: OnceLock<Ledger> = OnceLock::new();
-        let ledger = LEDGER.get_or_init(|| Ledger::new(1).unwrap());
+        let ledger = LEDGER.get_or_init(|| Ledger::alone().unwrap());
         let sim = Sim::new(1, Faults::NONE);
         let config = Config { heaps: 1, heap_size: 4096, pool_blocks: 64, guard: Guard::Off };
-        let settings = Settings { max_procs: 1, ledger, worker: 0 };
+        let settings = Settings { max_procs: 1, ledger, holder: None };
         let worker = Worker::new(Arena::new(&config).unwrap(), sim.clone(), None, settings).unwrap();
         House { sim, worker, connections: 0 }
     }

@@ -52,6 +52,8 @@ pub(crate) struct Mapping {
     file: ManuallyDrop<File>,
     /// Whether the memfd is closed with the mapping.
     owned: bool,
+    /// What the descriptor leads to: a handler may close it, and another file get its number.
+    inode: u64,
     map: ManuallyDrop<MmapRaw>,
 }
 
@@ -80,8 +82,8 @@ impl Mapping {
         // Where all shared memory is told to be huge pages, an idle heap would cost 2 MiB. A kernel without
         // them says EINVAL, and is right.
         let _ = map.advise(Advice::NoHugePage);
-        let map = ManuallyDrop::new(map);
-        Ok(Mapping { file, owned: false, map })
+        let (map, inode) = (ManuallyDrop::new(map), file.metadata()?.st_ino());
+        Ok(Mapping { file, owned: false, inode, map })
     }
 
     pub(crate) fn base(&self) -> NonNull<u8> {
@@ -117,6 +119,9 @@ impl Mapping {
     /// Gives the pages of `range` back to the kernel; they read as zeros when touched again.
     pub(crate) fn punch(&self, range: Range<usize>) -> io::Result<()> {
         assert!(range.start <= range.end && range.end <= self.map.len());
+        if self.file.metadata()?.st_ino() != self.inode {
+            return Err(io::Error::from_raw_os_error(libc::EBADF));
+        }
         // SAFETY: it touches no memory of the process but the pages of the memfd, which the caller knows to be nobody's.
         let status = unsafe {
             libc::fallocate(
@@ -144,12 +149,11 @@ impl Mapping {
         }
     }
 
-    /// Bytes of the memfd that have memory behind them.
+    /// Bytes of the memfd that have memory behind them; 0 once its descriptor was closed.
     pub(crate) fn resident(&self) -> u64 {
         /// What `st_blocks` counts in, bytes.
         const SECTOR: u64 = 512;
-        let metadata = self.file.metadata().expect("fstat of our own memfd");
-        metadata.st_blocks() * SECTOR
+        self.file.metadata().map_or(0, |metadata| metadata.st_blocks() * SECTOR)
     }
 }
 

@@ -3,15 +3,14 @@
 //! ```text
 //! probe     the binary at the path, run beside: does it start, and speak of the same formats?
 //!   │ yes
-//! freeze    nobody opens or closes a descriptor from here on: exec copies the table
-//!   │
-//! exec ──►  the next build: same pid, same children, all descriptors; VK_HANDOVER says what they are
-//!   │ its workers can't start
-//!   └────►  exec of the build before, which is still open
+//! exec ──►  the next build: same pid, same children, the keeper's descriptors; VK_HANDOVER says what they are
+//!   │ its workers can't take over
+//!   └────►  exec of the build before, whose binary is still open, and whose workers have never stopped
 //! ```
 #![allow(unsafe_code)]
 
-use crate::ledger::{FORMAT, Ledger};
+use crate::control::{Control, FORMAT};
+use crate::keeper::Before;
 use std::env;
 use std::ffi::{CString, OsString};
 use std::fs::File;
@@ -46,10 +45,10 @@ pub type Sockets = (SocketAddr, Vec<RawFd>);
 /// What the build before this one hands over.
 #[derive(Debug)]
 pub struct Handover {
-    /// Workers, seats, descriptors.
-    pub ledger: Ledger,
-    /// The binary of the build before.
-    pub former: OwnedFd,
+    /// Workers and their slots.
+    pub control: Control,
+    /// The build before.
+    pub before: Before,
     /// What it listens on.
     pub listeners: Vec<Sockets>,
     /// Whether it has refused to go on, and this is the build before that one.
@@ -77,13 +76,14 @@ impl Handover {
         // SAFETY: no other thread exists that could read the environment, as the caller promises.
         unsafe { env::remove_var(HANDOVER) };
         let text = text.into_vec();
-        let mut parts = text.splitn(6, |byte| *byte == b' ');
+        let mut parts = text.splitn(8, |byte| *byte == b' ');
         let mut next = || parts.next().ok_or(io::ErrorKind::InvalidData);
         let mut number = || -> io::Result<RawFd> {
             let text = str::from_utf8(next()?).map_err(io::Error::other)?;
             text.parse().map_err(|_| io::ErrorKind::InvalidData.into())
         };
-        let (pid, ledger, former, refused) = (number()?, number()?, number()?, number()?);
+        let [pid, page, board, binary] = [number()?, number()?, number()?, number()?];
+        let [build, back] = [number()?, number()?].map(i32::cast_unsigned);
         if u32::try_from(pid) != Ok(std::process::id()) {
             // It was meant for another process, which let a child of its have it.
             return Ok(None);
@@ -91,17 +91,20 @@ impl Handover {
         let listeners = str::from_utf8(next()?).map_err(io::Error::other)?.to_owned();
         let path = PathBuf::from(OsString::from_vec(next()?.to_vec()));
         // SAFETY: the build before opened them, in this process, and left them to nobody else.
-        let [ledger, former] = [ledger, former].map(|number| unsafe { OwnedFd::from_raw_fd(number) });
+        let [page, board, binary] = [page, board, binary].map(|number| unsafe { OwnedFd::from_raw_fd(number) });
         let listeners = listeners.split(';').filter(|listener| !listener.is_empty());
         let listeners = listeners.map(|listener| parse(listener).ok_or(io::ErrorKind::InvalidData));
-        let ledger = Ledger::adopt(ledger)?;
-        // Numbers that were closed already will be others': who reads the row later must not close those.
-        ledger.numbers().filter(|number| !is_open(*number)).for_each(|number| ledger.forget_closing(number));
+        let mut control = Control::adopt(page, board)?;
+        let refused = back != 0;
+        if refused {
+            // The build that comes back goes on with the workers that it has.
+            control.go_back_to(back);
+        }
         Ok(Some(Handover {
-            ledger,
-            former,
+            control,
+            before: Before { binary, build },
             listeners: listeners.collect::<Result<_, _>>()?,
-            refused: refused != 0,
+            refused,
             path,
         }))
     }
@@ -143,31 +146,26 @@ impl Program {
         command.spawn()
     }
 
-    /// Makes this process one of the binary that lies at the path now, or of `back`. Returns only if that fails; then
-    /// nothing has changed.
-    pub fn exec(&self, ledger: &Ledger, listeners: &[Sockets], back: Option<&OwnedFd>) -> io::Error {
+    /// Makes this process one of the binary that lies at the path now, or of the build before, which comes `back`. Returns
+    /// only if that fails; then nothing has changed.
+    pub fn exec(&self, control: &Control, listeners: &[Sockets], back: Option<&Before>) -> io::Error {
         let handed = |pass: bool| {
-            let sockets = listeners.iter().flat_map(|(_, sockets)| sockets.iter().copied());
-            shared(ledger).chain(sockets).chain([self.running]).for_each(|number| inherit(number, pass));
+            shared(control, listeners).chain([self.running]).for_each(|number| inherit(number, pass));
         };
-        if !ledger.freeze() {
-            ledger.thaw();
-            return io::Error::new(io::ErrorKind::TimedOut, "a worker does not finish opening a descriptor");
-        }
         handed(true);
         // The build that comes back opens its binary by itself.
-        back.inspect(|back| inherit(back.as_raw_fd(), false));
-        let [pid, refused] = [std::process::id(), u32::from(back.is_some())];
-        let (memfd, running, listeners) = (ledger.memfd(), self.running, print(listeners));
-        let mut handover = format!("{HANDOVER}={pid} {memfd} {running} {refused} {listeners} ").into_bytes();
+        back.inspect(|back| inherit(back.binary.as_raw_fd(), false));
+        let ([page, board], running, pid) = (control.memfds(), self.running, std::process::id());
+        let (build, back_to, listeners) = (control.build(), back.map_or(0, |back| back.build), print(listeners));
+        let mut handover =
+            format!("{HANDOVER}={pid} {page} {board} {running} {build} {back_to} {listeners} ").into_bytes();
         handover.extend(self.path.as_os_str().as_bytes());
         let path = match back {
-            Some(back) => format!("/proc/self/fd/{}", back.as_raw_fd()).into_bytes(),
+            Some(back) => format!("/proc/self/fd/{}", back.binary.as_raw_fd()).into_bytes(),
             None => self.path.as_os_str().as_bytes().to_vec(),
         };
         let error = execute(path, &self.args, handover);
         handed(false);
-        ledger.thaw();
         error
     }
 }
@@ -210,27 +208,22 @@ fn execute(path: Vec<u8>, args: &[OsString], variable: Vec<u8>) -> io::Error {
     io::Error::last_os_error()
 }
 
-fn is_open(number: RawFd) -> bool {
-    // SAFETY: no memory is involved.
-    unsafe { libc::fcntl(number, libc::F_GETFD) >= 0 }
-}
-
 /// Whether a program that is executed has the descriptor, too.
 fn inherit(number: RawFd, inherit: bool) {
     // SAFETY: no memory is involved; where the number is not open, it is an error that changes nothing.
     unsafe { libc::fcntl(number, libc::F_SETFD, if inherit { 0 } else { libc::FD_CLOEXEC }) };
 }
 
-/// What keeper and workers have in common: the ledger, what is in it, and the arenas.
-fn shared(ledger: &Ledger) -> impl Iterator<Item = RawFd> {
-    let rows = ledger.numbers().filter(|number| ledger.is_handed_over(*number));
-    let arenas = ledger.seats().iter().filter(|seat| !seat.is_free()).map(|seat| seat.arena().as_raw_fd());
-    rows.chain(arenas).chain([ledger.memfd()])
+/// What one build leaves to the next: the control page and what it leads to, and the listeners.
+fn shared(control: &Control, listeners: &[Sockets]) -> impl Iterator<Item = RawFd> {
+    let sockets = listeners.iter().flat_map(|(_, sockets)| sockets.iter().copied());
+    control.descriptors().into_iter().chain(sockets)
 }
 
 /// No program that is executed later has what was handed over: that is this build's to say.
-pub(crate) fn keep_to_itself(ledger: &Ledger, former: Option<&OwnedFd>) {
-    shared(ledger).chain(former.map(AsRawFd::as_raw_fd)).for_each(|number| inherit(number, false));
+pub(crate) fn keep_to_itself(control: &Control, listeners: &[Sockets], before: Option<&Before>) {
+    let binary = before.map(|before| before.binary.as_raw_fd());
+    shared(control, listeners).chain(binary).for_each(|number| inherit(number, false));
 }
 
 #[cfg(test)]

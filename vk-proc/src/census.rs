@@ -2,7 +2,7 @@
 
 use crate::descriptors::{NONE, token};
 use crate::process::Process;
-use crate::worker::{Known, RETRY, Settings, TRIM, Worker};
+use crate::worker::{Known, RETRY, TRIM, Worker};
 use std::io;
 use std::os::fd::RawFd;
 use vk_core::task::NEVER;
@@ -76,13 +76,13 @@ impl<B: Backend> Worker<B> {
         id: HeapId,
         mut open: impl FnMut(&mut B) -> io::Result<RawFd>,
     ) -> io::Result<Descriptor> {
-        let Settings { ledger, worker, .. } = self.settings;
+        let ledger = self.settings.ledger;
         let mut once = |this: &mut Worker<B>| {
-            ledger.take(worker, || {
+            ledger.take(|| {
                 let number = open(&mut this.poller)?;
                 failpoint!("opened");
                 let descriptor = this.descriptors.next(number);
-                match ledger.enter(worker, descriptor, id) {
+                match ledger.enter(descriptor, id) {
                     Ok(()) => Ok(descriptor),
                     Err(error) => {
                         this.poller.close(number);
@@ -105,7 +105,7 @@ impl<B: Backend> Worker<B> {
     pub(crate) fn adopt(&mut self, number: RawFd, id: HeapId, borrowed: bool) -> io::Result<Descriptor> {
         let descriptor = self.descriptors.next(number);
         if !borrowed {
-            self.settings.ledger.enter(self.settings.worker, descriptor, id)?;
+            self.settings.ledger.enter(descriptor, id)?;
             self.confirm(descriptor);
         }
         self.watch(descriptor, id, borrowed)?;
@@ -114,12 +114,7 @@ impl<B: Backend> Worker<B> {
 
     /// The micro-process knows of the descriptor.
     pub(crate) fn confirm(&self, descriptor: Descriptor) {
-        self.settings.ledger.confirm(self.settings.worker, descriptor.number);
-    }
-
-    /// Whether descriptors must stay as they are.
-    pub(crate) fn is_frozen(&self) -> bool {
-        self.settings.ledger.is_frozen()
+        self.settings.ledger.confirm(descriptor.number);
     }
 
     /// Enters a micro-process's descriptor into the table, watched by the poller; on failure it is closed.
@@ -163,36 +158,10 @@ impl<B: Backend> Worker<B> {
         if known.borrowed {
             return self.poller.forget(number);
         }
-        let Settings { ledger, worker, .. } = self.settings;
-        ledger.closing(worker, number);
+        self.settings.ledger.forget(number);
         failpoint!("closing");
-        let closed = ledger.take(worker, || {
-            self.poller.close(number);
-            failpoint!("closed");
-            ledger.closed(worker, number);
-            Ok(())
-        });
-        if closed.is_err() {
-            // Frozen: the number must stay taken; the other end learns now that it is over.
-            let _ = self.poller.shutdown(number);
-            self.poller.forget(number);
-            self.graveyard.push(number);
-        }
-    }
-
-    /// Closes what could not be closed while the ledger was frozen.
-    pub(crate) fn clear_graveyard(&mut self) {
-        let Settings { ledger, worker, .. } = self.settings;
-        while let Some(number) = self.graveyard.pop() {
-            let closed = ledger.take(worker, || {
-                self.poller.close(number);
-                ledger.closed(worker, number);
-                Ok(())
-            });
-            if closed.is_err() {
-                return self.graveyard.push(number);
-            }
-        }
+        self.poller.close(number);
+        failpoint!("closed");
     }
 
     fn unlink(&mut self, number: RawFd, owner: HeapId) {

@@ -1,6 +1,5 @@
 //! The end: signals, and what is still at work when one comes.
 
-use crate::ledger::Phase;
 use crate::signals;
 use crate::worker::{Known, Worker};
 use vk_core::Nanos;
@@ -12,12 +11,14 @@ const DRAIN: Nanos = 30_000_000_000;
 impl<B: Backend> Worker<B> {
     /// Acts on the signals that have come.
     pub(crate) fn signalled(&mut self) {
-        while let Some(signal) = self.signals.as_ref().and_then(signals::next) {
+        while let Some((signal, sender)) = self.signals.as_ref().and_then(signals::next_from) {
             match signal {
+                // `kill PID` of one worker: its holder starts another one, which goes on with everything.
+                libc::SIGTERM if self.settings.holder.is_some_and(|holder| holder != sender) => std::process::exit(0),
                 libc::SIGTERM | libc::SIGINT if self.draining => self.end_all(),
                 libc::SIGTERM | libc::SIGINT => self.drain(),
-                libc::SIGHUP if self.seat.phase() == Phase::Asked => self.asked = true,
-                other => tracing::info!(signal = other, "nothing to do for this signal"),
+                // A worker that was asked looks at its phase after each round.
+                _ => {}
             }
         }
     }

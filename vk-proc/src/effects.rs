@@ -5,7 +5,7 @@
 
 use crate::process::{Process, RING};
 use crate::resolver::Resolver;
-use crate::worker::{BELL, Settings, Worker};
+use crate::worker::{BELL, Worker};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
@@ -139,10 +139,6 @@ impl<B: Backend> Worker<B> {
                     failpoint!("accepted");
                     self.confirm(connection);
                 }
-                Err(error) if self.is_frozen() => {
-                    tracing::debug!(%error, "connections wait for the next build");
-                    return self.starve(id, true);
-                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.descriptors.by_number(listener.number).readable = false;
                 }
@@ -182,7 +178,6 @@ impl<B: Backend> Worker<B> {
                     failpoint!("connecting");
                     self.confirm(connection);
                 }
-                Err(_) if self.is_frozen() => self.starve(id, true),
                 Err(error) => task.outcome = Outcome::Failed(errno(&error)),
             },
             Request::Connecting(connection) => {
@@ -258,8 +253,7 @@ impl<B: Backend> Worker<B> {
     }
 
     fn start_resolver(&mut self) -> io::Result<Resolver> {
-        let Settings { ledger, worker, .. } = self.settings;
-        let resolver = Resolver::new(|number| ledger.enter_tool(worker, number))?;
+        let resolver = Resolver::new()?;
         self.poller.add(resolver.bell.as_raw_fd(), BELL)?;
         Ok(resolver)
     }

@@ -1,44 +1,31 @@
-//! The keeper: the process that starts the workers, one per core, and starts them again when they die.
+//! The keeper: the process that starts a holder for each worker, and looks after them.
 //!
 //! ```text
-//! keeper ── clone3(CLONE_FILES) ──► worker 0 … n-1       one table of descriptors: none closes when a worker dies
-//!   │ a worker that died is started again, and goes on with what it had
-//!   │ a dispatch that takes too long: the worker is killed, and started again
+//! keeper ── fork ──► holder 0 … n-1, each with a table of descriptors of its own
+//!   │ a holder restarts its worker by itself, and says so in the control page: the keeper logs it
+//!   │ a holder that dies, or lost a listener: another one takes over from its worker, as the next build would
 //!   │ SIGHUP: executes the next build, whose workers take over from those that run
-//!   │ SIGTERM, SIGINT: passed on as SIGTERM; ends when all workers have
-//!   └ dies itself: the kernel sends each worker SIGTERM, so they drain and nothing is left behind
+//!   └ SIGTERM, SIGINT: passed on as SIGTERM; ends when all holders have
 //! ```
 //!
-//! It reads numbers that workers write: they are compared, and what they name (a process, a descriptor) is asked of the
-//! kernel first, or is what a worker could reach as well, since the table of descriptors is theirs, too.
+//! It has the listeners, the arenas and the ledgers, too, but no connection: nothing that happens to it stops a worker from
+//! serving. It reads numbers that workers write: they are compared, and a process that they name is signalled only if the
+//! kernel says that it is a child.
 #![allow(unsafe_code)]
 
-use crate::Death;
-use crate::board;
 use crate::build::{self, Program, Sockets};
-use crate::ledger::{BUILDS, Ledger, Phase, Seat, WORKERS};
+use crate::control::Control;
+use crate::faults;
+use crate::holder::{self, Former, LONGEST_DELAY, Start, delay};
+use crate::ledger::Phase;
 use crate::notify::Notifier;
 use crate::signals;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::panic::{self, AssertUnwindSafe};
 use std::process::{Child, ExitCode};
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::time::{Duration, Instant};
-
-/// Starts in a row that came to nothing, before the next one is delayed.
-const FREE_FAILURES: u32 = 5;
-/// The first delay; it doubles up to the longest.
-const FIRST_DELAY: Duration = Duration::from_millis(100);
-const LONGEST_DELAY: Duration = Duration::from_secs(5);
-/// Starts in a row that came to nothing, after which the keeper gives up: half a minute.
-const FAILURES: u32 = 16;
-
-/// The keeper's number among the workers', in the ledger.
-const KEEPER: usize = WORKERS * BUILDS;
-
-/// The status with which a worker says that it can't work at all, so that starting it again is no use.
-pub const HOPELESS: u8 = 1;
 
 /// How long the next build may take to say whether it could start, and its workers to take over.
 const BUILD_TIME: Duration = Duration::from_secs(10);
@@ -49,86 +36,57 @@ const SETTLE_LOOK: Duration = Duration::from_millis(5);
 /// Starts of a worker of the next build that come to nothing, before the build before it comes back.
 const BUILD_FAILURES: u32 = 3;
 
-/// The status of a worker that has panicked itself, as std has it for a process.
-const PANICKED: u8 = 101;
-
-/// How long to wait before the next start, after so many in a row that came to nothing.
-fn delay(failures: u32) -> Duration {
-    match failures.checked_sub(FREE_FAILURES) {
-        None => Duration::ZERO,
-        Some(more) => FIRST_DELAY.saturating_mul(1 << more.min(16)).min(LONGEST_DELAY),
-    }
-}
-
-/// A dispatch as the keeper saw it: number and micro-process.
-type Dispatch = (u64, u64);
-
-/// What a worker is started with.
-#[derive(Clone, Debug)]
-pub struct Start {
-    /// Which of the workers it is.
-    pub place: usize,
-    /// Where the ledger has its notes, and its arena.
-    pub seat: usize,
-    /// How the one before it ended.
-    pub death: Death,
-    /// The seats of those that it takes over from: workers of builds before this one.
-    pub formers: Vec<usize>,
-    /// Whether the one before it was draining: its listeners are closed.
-    pub ending: bool,
-}
-
-/// One worker's place.
-#[derive(Clone, Debug)]
-struct Place {
-    seat: usize,
-    /// Whom it takes over from, as long as it hasn't.
-    formers: Vec<usize>,
-    /// While it runs.
-    pid: Option<libc::pid_t>,
-    /// When it is to be started, while it does not.
-    due: Option<Instant>,
-    /// How the last one ended.
-    death: Death,
-    /// Dispatches when it was started.
-    begun: u64,
-    /// Starts in a row that came to nothing.
-    failures: u32,
-    /// Since when it is stopped.
-    stopped: Option<Instant>,
-    /// Whether it was killed for a dispatch that took too long.
-    overrun: bool,
+/// The build before this one, until this one is settled.
+#[derive(Debug)]
+pub struct Before {
+    /// Its binary.
+    pub binary: OwnedFd,
+    /// Its number.
+    pub build: u32,
 }
 
 /// What the keeper keeps.
-#[derive(Debug)]
 pub struct Keeping<'a> {
-    /// What it shares with the workers.
-    pub ledger: &'static Ledger,
+    /// What it shares with the holders.
+    pub control: Control,
+    /// Makes the memory of a worker's arena.
+    pub arena: &'a dyn Fn() -> io::Result<OwnedFd>,
     /// How long a dispatch may take.
     pub limit: Option<Duration>,
     /// What is executed when the next build is to follow.
     pub program: Program,
     /// What the next build is to listen on.
     pub listeners: &'a [Sockets],
-    /// The seats of this build's workers, one for each place.
-    pub seats: Vec<usize>,
-    /// The binary of the build before this one, until this one is settled.
-    pub former: Option<OwnedFd>,
+    /// The build before this one.
+    pub before: Option<Before>,
     /// Whether this one is back because the next one could not follow.
     pub refused: bool,
+}
+
+/// One worker's place.
+#[derive(Clone, Debug)]
+struct Place {
+    /// The slot of the worker that serves, or is to serve.
+    slot: Option<usize>,
+    /// The slot of the worker that it takes over from, until it has.
+    former: Option<usize>,
+    /// When a holder is to be started, while there is none.
+    due: Option<Instant>,
+    /// Holders in a row that came to nothing.
+    failures: u32,
+    /// Exits of the slot's workers that were logged.
+    exits: u32,
+    /// Whether a worker of the place has served.
+    served: bool,
 }
 
 struct Keeper<'a, F> {
     keeping: Keeping<'a>,
     work: F,
-    ledger: &'static Ledger,
     places: Vec<Place>,
-    /// By seat: the dispatch under way, and since when.
-    seen: Vec<(Dispatch, Instant)>,
     notifier: Option<Notifier>,
     probe: Option<(Child, Instant)>,
-    /// Until when this build has to have taken over.
+    /// Until when this build has to have taken over, and serve.
     settle_by: Option<Instant>,
     /// Whether the next build was asked for: it is, when none is about to follow.
     asked: bool,
@@ -136,71 +94,75 @@ struct Keeper<'a, F> {
     failed: bool,
 }
 
-/// Runs `work` in a process for each place, again for each that died, until they have ended after a signal, or one
-/// says that it is [`HOPELESS`]. `work` returns the process's exit status; what it leaves open is closed when no
-/// process has it any more. No thread may have been started yet.
+/// Runs `work` in a worker for each place, again for each that died, until they have ended after a signal, or the first one
+/// can't be started at all. `work` returns the status of its process; what it leaves open is closed when no process has it any
+/// more. This process has one thread.
 ///
 /// # Errors
-/// Those of signalfd(2) and poll(2).
+/// Those of signalfd(2), prctl(2) and poll(2).
 pub fn keep(keeping: Keeping<'_>, work: impl FnMut(Start) -> u8) -> io::Result<ExitCode> {
-    let ledger = keeping.ledger;
+    signals::name("vk-keeper");
     signals::block_also(libc::SIGCHLD)?;
-    let signals = signals::descriptor(&[libc::SIGCHLD])?;
-    ledger.enter_tool(KEEPER, signals.as_raw_fd());
-    build::keep_to_itself(ledger, keeping.former.as_ref());
+    signals::block_also(signals::NEWS)?;
+    let signals = signals::descriptor(&[libc::SIGCHLD, signals::NEWS])?;
+    // The worker of a holder that dies becomes this process's child: it can be told to end.
+    nix::sys::prctl::set_child_subreaper(true)?;
+    keeping.control.keep();
+    build::keep_to_itself(&keeping.control, keeping.listeners, keeping.before.as_ref());
     let now = Instant::now();
-    let place = |(place, &seat): (usize, &usize)| Place {
-        seat,
-        formers: formers(ledger, place, seat),
-        pid: None,
-        due: Some(now),
-        death: Death::Outside,
-        begun: 0,
-        failures: 0,
-        stopped: None,
-        overrun: false,
+    let places = (0..keeping.control.places()).map(|place| Place::of(&keeping, place, now)).collect();
+    let mut keeper = Keeper {
+        keeping,
+        work,
+        places,
+        notifier: Notifier::from_env(),
+        probe: None,
+        settle_by: Some(now + BUILD_TIME),
+        asked: false,
+        ending: false,
+        failed: false,
     };
-    let places: Vec<Place> = keeping.seats.iter().enumerate().map(place).collect();
-    let settle_by = Some(now + BUILD_TIME);
-    let notifier = Notifier::from_env();
-    let (asked, ending, failed) = (false, false, false);
-    let seen = vec![((0, 0), now); ledger.seats().len()];
-    let probe = None;
-    let mut keeper =
-        Keeper { keeping, work, ledger, places, seen, notifier, probe, settle_by, asked, ending, failed };
     loop {
         keeper.start_due();
         keeper.settle();
         keeper.ask_next_build();
-        let gone = |seat: &Seat| seat.pid.load(Relaxed) == 0;
-        if keeper.places.iter().all(|place| place.pid.is_none() && place.due.is_none())
-            && ledger.seats().iter().all(gone)
-        {
+        if keeper.has_ended() {
             return Ok(if keeper.failed { ExitCode::FAILURE } else { ExitCode::SUCCESS });
         }
         wait(&signals, keeper.next_look())?;
         while let Some(signal) = signals::next(&signals) {
             match signal {
-                libc::SIGCHLD => {}
+                libc::SIGCHLD | signals::NEWS => {}
                 libc::SIGHUP => keeper.asked = true,
                 _ => keeper.end(),
             }
         }
         keeper.reap();
-        keeper.watch();
+        keeper.report();
+        keeper.replace_crippled();
+        keeper.end_probe();
     }
 }
 
-/// The seats at a place whose workers are to hand over: of builds before the one at `seat`.
-fn formers(ledger: &Ledger, place: usize, seat: usize) -> Vec<usize> {
-    let hands_over = |number: &usize| {
-        let other = ledger.seat(*number);
-        *number != seat
-            && !other.is_free()
-            && other.place.load(Relaxed) as usize == place
-            && !matches!(other.phase(), Phase::Released | Phase::Draining)
-    };
-    (0..ledger.seats().len()).filter(hands_over).collect()
+impl Place {
+    /// A place as this build finds it: served by a worker of its own, if it comes back; or by one of another build, which is
+    /// to be taken over from; or by none.
+    fn of(keeping: &Keeping<'_>, place: usize, now: Instant) -> Place {
+        let control = &keeping.control;
+        let serves = |number: usize| control.ledger(number).is_ok_and(|ledger| ledger.seat().hands_over());
+        let here = control.used().filter(|(number, slot)| {
+            slot.place.load(Relaxed) as usize == place && serves(*number)
+        });
+        let found = here.last().map(|(number, slot)| (number, slot.build.load(Relaxed)));
+        let (slot, former) = match found {
+            Some((number, build)) if build == control.build() => (Some(number), None),
+            Some((number, _)) => (None, Some(number)),
+            None => (None, None),
+        };
+        let exits = slot.map_or(0, |number| control.slot(number).exits.load(Relaxed));
+        let due = slot.is_none().then_some(now);
+        Place { slot, former, due, failures: 0, exits, served: found.is_some() }
+    }
 }
 
 impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
@@ -211,7 +173,7 @@ impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
             return;
         }
         self.asked = false;
-        if !self.ledger.has_seats() {
+        if !self.keeping.control.has_slots() {
             return self.refuse("too many builds before this one still drain");
         }
         match self.keeping.program.probe() {
@@ -222,7 +184,7 @@ impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
 
     fn refuse(&self, why: &str) {
         tracing::error!("reload refused, this build serves on: {why}");
-        self.ledger.count_refused();
+        self.keeping.control.count_refused();
         if let Some(notifier) = &self.notifier {
             notifier.ready();
         }
@@ -244,32 +206,39 @@ impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
         if std::mem::take(&mut self.asked) {
             signals::repeat(libc::SIGHUP);
         }
-        let Keeping { program, listeners, .. } = &self.keeping;
-        let error = program.exec(self.ledger, listeners, None);
+        let Keeping { control, program, listeners, .. } = &self.keeping;
+        let error = program.exec(control, listeners, None);
         self.refuse(&format!("it can't be executed: {error}"));
     }
 
-    /// Sees whether this build has taken over everything, or never will.
-    fn settle(&mut self) {
-        let Some(by) = self.settle_by.filter(|_| !self.ending) else { return };
-        for place in &mut self.places {
-            let ledger = self.ledger;
-            place.formers.retain(|former| {
-                let former = ledger.seat(*former);
-                !former.is_free() && !matches!(former.phase(), Phase::Released | Phase::Draining)
-            });
+    /// A probe that takes too long is ended; it is refused then.
+    fn end_probe(&mut self) {
+        if let Some((probe, _)) = self.probe.as_mut().filter(|(_, until)| Instant::now() >= *until) {
+            let _ = probe.kill();
         }
-        self.clear_seats();
-        let settled = self.places.iter().all(|place| place.formers.is_empty());
+    }
+
+    /// Sees whether this build has taken over everything and serves, or never will.
+    fn settle(&mut self) {
+        for place in &mut self.places {
+            let control = &self.keeping.control;
+            let hands_over = |slot: &usize| {
+                !control.slot(*slot).is_free() && control.ledger(*slot).is_ok_and(|ledger| ledger.seat().hands_over())
+            };
+            place.former = place.former.filter(hands_over);
+            place.served |= place.slot.is_some_and(|slot| control.slot(slot).served.load(Acquire) != 0);
+        }
+        let Some(by) = self.settle_by.filter(|_| !self.ending) else { return };
+        let is_settled = |place: &Place| place.former.is_none() && place.served;
         let hopeless =
             self.places.iter().any(|place| place.failures >= BUILD_FAILURES) || Instant::now() >= by;
-        if settled {
+        if self.places.iter().all(is_settled) {
             self.settle_by = None;
-            let came_after = self.keeping.former.take().is_some();
+            let came_after = self.keeping.before.take().is_some();
             match (came_after, self.keeping.refused) {
                 (true, false) => {
                     tracing::info!("this build serves");
-                    self.ledger.count_reload();
+                    self.keeping.control.count_reload();
                 }
                 (true, true) => self.refuse("the new one could not take over, and has said why"),
                 (false, _) => {}
@@ -277,200 +246,234 @@ impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
             if let Some(notifier) = &self.notifier {
                 notifier.ready();
             }
-        } else if hopeless
-            && !self.keeping.refused
-            && let Some(former) = &self.keeping.former
-        {
-            tracing::error!("this build can't take over, the one before it comes back");
-            let unsettled = self.places.iter().filter(|place| !place.formers.is_empty());
-            unsettled.filter_map(|place| place.pid).for_each(|pid| signal_child(pid, libc::SIGKILL));
-            let Keeping { program, listeners, .. } = &self.keeping;
-            let error = program.exec(self.ledger, listeners, Some(former));
-            tracing::error!(%error, "it can't come back");
-            self.keeping.refused = true;
+        } else if hopeless && !self.keeping.refused && self.keeping.before.is_some() {
+            self.go_back();
         }
+    }
+
+    /// Lets the build before this one come back: its workers serve on where this build's have not taken over.
+    fn go_back(&mut self) {
+        tracing::error!("this build can't take over, the one before it comes back");
+        for at in 0..self.places.len() {
+            let Place { slot, former: Some(former), .. } = self.places[at] else { continue };
+            if let Some(slot) = slot {
+                self.kill(slot);
+            }
+            // Unless the attempt was committed just now: then there is no slot of this build that could go on, and what came
+            // over is lost.
+            if let Ok(ledger) = self.keeping.control.ledger(former) {
+                ledger.seat().serve_on();
+            }
+            self.places[at].slot = None;
+        }
+        let Keeping { control, program, listeners, before, .. } = &self.keeping;
+        let error = program.exec(control, listeners, before.as_ref());
+        tracing::error!(%error, "it can't come back");
+        self.keeping.refused = true;
+        let now = Instant::now();
+        self.places.iter_mut().filter(|place| place.slot.is_none()).for_each(|place| place.due = Some(now));
+    }
+
+    /// Ends a holder and its worker, and frees their slot.
+    fn kill(&mut self, number: usize) {
+        let slot = self.keeping.control.slot(number);
+        let [holder, worker] = [&slot.holder, &slot.worker].map(|pid| pid.load(Relaxed) as libc::pid_t);
+        // The worker is this process's child once its holder is gone.
+        for pid in [holder, worker] {
+            if signal_child(pid, libc::SIGKILL) {
+                // SAFETY: a child of this process, whose status is not asked for.
+                unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
+            }
+        }
+        self.keeping.control.vacate(number);
     }
 
     /// When there is something to do without a signal.
     fn next_look(&self) -> Option<Instant> {
         let due = self.places.iter().filter_map(|place| place.due).min();
-        let look = self.keeping.limit.map(|limit| Instant::now() + limit / 4);
         let probe = self.probe.as_ref().map(|(_, until)| *until);
         let settle = self.settle_by.map(|_| Instant::now() + SETTLE_LOOK);
-        [due, look, probe, settle].into_iter().flatten().min()
+        [due, probe, settle].into_iter().flatten().min()
     }
 
-    /// Starts the workers that are due.
+    /// Starts the holders that are due.
     fn start_due(&mut self) {
         let now = Instant::now();
-        for number in 0..self.places.len() {
-            let place = &mut self.places[number];
-            let seat = place.seat;
-            if place.due.is_none_or(|due| due > now) {
-                continue;
-            }
-            place.due = None;
-            self.seen[seat].1 = now;
-            place.begun = self.ledger.seat(seat).dispatches.load(Relaxed);
-            self.ledger.starting(seat);
-            let keeper = std::process::id();
-            let start = Start {
-                place: number,
-                seat,
-                death: place.death,
-                formers: place.formers.clone(),
-                ending: self.ending,
-            };
-            match clone_with_files() {
-                Err(error) => {
-                    // No memory, or too many processes: the other workers serve on meanwhile.
-                    tracing::error!(worker = number, %error, "a worker can't be started now");
-                    self.places[number].due = Some(now + LONGEST_DELAY);
-                }
-                Ok(0) => {
-                    die_with(keeper);
-                    // A terminal sends it to all of its processes; it is the keeper who passes it on.
-                    let work = AssertUnwindSafe(|| match signals::ignore(libc::SIGINT) {
-                        Ok(()) => (self.work)(start),
-                        Err(_) => HOPELESS,
-                    });
-                    // Whatever happens: without running the destructors of what is the keeper's, too.
-                    std::process::exit(panic::catch_unwind(work).unwrap_or(PANICKED).into());
-                }
-                Ok(pid) => {
-                    place.pid = Some(pid);
-                    self.ledger.seat(seat).pid.store(pid as u32, Relaxed);
-                    if self.ending {
-                        // The one before was draining.
-                        self.send_to(number, libc::SIGTERM);
+        for at in 0..self.places.len() {
+            if self.places[at].due.is_some_and(|due| due <= now) {
+                self.places[at].due = None;
+                if let Err(error) = self.start(at) {
+                    let place = &mut self.places[at];
+                    place.failures += 1;
+                    if !place.served && self.keeping.before.is_none() && place.failures >= BUILD_FAILURES {
+                        tracing::error!(worker = at, %error, "no holder can be started: giving up");
+                        self.failed = true;
+                        return self.end();
                     }
+                    let delay = delay(place.failures).max(Duration::from_millis(100));
+                    tracing::error!(worker = at, %error, "no holder can be started now; next attempt in {delay:?}");
+                    place.due = Some(now + delay);
                 }
             }
         }
     }
 
-    /// Takes note of the workers that have ended, were stopped, or go on.
+    /// Starts a holder, in a new slot.
+    fn start(&mut self, at: usize) -> io::Result<()> {
+        let Keeping { control, arena, listeners, limit, .. } = &mut self.keeping;
+        let place = &mut self.places[at];
+        let number = control.occupy(at, arena()?)?;
+        let former = place.former.filter(|former| !control.slot(*former).is_free());
+        let former = former.and_then(|former| {
+            let ledger = control.ledger(former).ok()?;
+            Some(Former { ledger, arena: control.slot(former).arena_number() })
+        });
+        let mut base: Vec<RawFd> = vec![control.slot(number).arena_number()];
+        base.extend(listeners.iter().map(|(_, sockets)| sockets[at]));
+        // SAFETY: this process has one thread (`keep`'s contract), so the child may do anything.
+        match unsafe { libc::fork() } {
+            -1 => {
+                let error = io::Error::last_os_error();
+                control.vacate(number);
+                Err(error)
+            }
+            0 => {
+                let hold = || holder::hold(control, number, &base, former, *limit, &mut self.work);
+                // Whatever happens: without running the destructors of what is the keeper's, too.
+                std::process::exit(panic::catch_unwind(AssertUnwindSafe(hold)).unwrap_or(holder::ROTTEN).into())
+            }
+            pid => {
+                control.slot(number).holder.store(pid as u32, Relaxed);
+                (place.slot, place.exits) = (Some(number), 0);
+                if self.ending {
+                    signal_child(pid, libc::SIGTERM);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes note of the children that have ended.
     fn reap(&mut self) {
-        let mut status = 0;
-        // SAFETY: waitpid writes the status of a child of ours.
-        let next = || unsafe {
-            let pid = libc::waitpid(-1, &mut status, libc::WNOHANG | libc::WUNTRACED | libc::WCONTINUED);
-            (pid > 0).then_some((pid, status))
-        };
-        let changed: Vec<_> = std::iter::from_fn(next).collect();
-        let has_ended = |status: i32| !libc::WIFSTOPPED(status) && !libc::WIFCONTINUED(status);
-        // All of the dead are known before the first is buried: nobody waits for one of them.
-        for (pid, _) in changed.iter().filter(|(_, status)| has_ended(*status)) {
-            let seat = self.ledger.seats().iter().find(|seat| seat.pid.load(Relaxed) == *pid as u32);
-            seat.inspect(|seat| seat.pid.store(0, Relaxed));
-        }
-        for (pid, status) in changed {
-            let is_probe = |(probe, _): &mut (Child, Instant)| probe.id() == pid as u32 && has_ended(status);
-            if let Some((probe, _)) = self.probe.take_if(is_probe) {
-                let success = libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0;
-                self.follow(probe, success);
-                continue;
-            }
-            let Some(number) = self.places.iter().position(|place| place.pid == Some(pid)) else { continue };
-            if libc::WIFSTOPPED(status) {
-                self.places[number].stopped = Some(Instant::now());
-            } else if libc::WIFCONTINUED(status) {
-                self.places[number].stopped = None;
-            } else {
-                self.bury(number, pid, status);
-            }
-        }
-        self.clear_seats();
-    }
-
-    /// Makes the seats free of workers of builds before this one that have handed over and have ended.
-    fn clear_seats(&self) {
-        for (number, seat) in self.ledger.seats().iter().enumerate() {
-            let is_over = matches!(seat.phase(), Phase::Released | Phase::Draining);
-            if is_over && seat.pid.load(Relaxed) == 0 && !seat.is_free() {
-                self.ledger.vacate(number);
-            }
-        }
-    }
-
-    /// A worker has ended.
-    fn bury(&mut self, number: usize, pid: libc::pid_t, status: i32) {
-        let place = &mut self.places[number];
-        let seat = self.ledger.seat(place.seat);
-        (place.pid, place.stopped) = (None, None);
-        self.ledger.close_tools(place.seat);
-        let was_running = seat.running.load(Relaxed) != 0;
-        if libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == i32::from(HOPELESS) {
-            if self.settle_by.is_some() && self.keeping.former.is_some() {
-                // The build before this one is still there.
-                place.failures = BUILD_FAILURES;
-                place.due = Some(Instant::now() + LONGEST_DELAY);
+        loop {
+            let mut status = 0;
+            // SAFETY: waitpid writes the status of a child of this process.
+            let pid = unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG) };
+            if pid <= 0 {
                 return;
             }
-            self.failed = true;
-            return self.end();
+            if let Some((probe, _)) = self.probe.take_if(|(probe, _)| probe.id() == pid as u32) {
+                self.follow(probe, libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0);
+                continue;
+            }
+            let slots = self.keeping.control.slots();
+            if let Some(number) = slots.iter().position(|slot| slot.holder.load(Relaxed) == pid as u32) {
+                slots[number].holder.store(0, Relaxed);
+                self.holder_ended(number, status);
+            } else if let Some(number) = slots.iter().position(|slot| slot.worker.load(Relaxed) == pid as u32) {
+                // It had no holder any more.
+                slots[number].worker.store(0, Relaxed);
+                self.free(number);
+            }
         }
-        if status == 0 && !was_running {
-            return;
-        }
-        let signal = libc::WIFSIGNALED(status).then(|| libc::WTERMSIG(status));
-        // Who exits in the middle of a dispatch does it of its own accord.
-        let own = std::mem::take(&mut place.overrun)
-            || seat.fault.load(Relaxed) != 0
-            || (signal.is_none() && was_running);
-        place.death = if own { Death::Own } else { Death::Outside };
-        let served = seat.dispatches.load(Relaxed) != place.begun && seat.recoveries.load(Relaxed) == 0;
-        place.failures = if served { 0 } else { place.failures + 1 };
-        if place.failures > FAILURES {
-            tracing::error!(
-                worker = number,
-                starts = place.failures,
-                "a worker dies at each start: giving up"
-            );
-            self.failed = true;
-            return self.end();
-        }
-        let delay = delay(place.failures);
-        place.due = Some(Instant::now() + delay);
-        tracing::error!(worker = number, pid, signal, ?delay, "a worker died and is started again");
-        board::restarted(seat);
     }
 
-    /// Looks whether a worker has been at the same dispatch for too long, or was stopped and forgotten.
-    fn watch(&mut self) {
-        let now = Instant::now();
-        if let Some((probe, _)) = self.probe.as_mut().filter(|(_, until)| now >= *until) {
-            // It is refused once it has ended.
-            let _ = probe.kill();
+    /// A holder has ended: in order with its worker, or not.
+    fn holder_ended(&mut self, number: usize, status: i32) {
+        self.report();
+        let slot = self.keeping.control.slot(number);
+        let worker = slot.worker.load(Relaxed) as libc::pid_t;
+        let is_orphan = is_child(worker);
+        let code = libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status) as u8);
+        let Some(at) = self.places.iter().position(|place| place.slot == Some(number)) else {
+            // Of a build before this one: what it drained, or was to hand over.
+            if is_orphan && self.ending {
+                signal_child(worker, libc::SIGTERM);
+            } else if !is_orphan {
+                self.free(number);
+            }
+            return;
+        };
+        let place = &mut self.places[at];
+        place.served |= slot.served.load(Acquire) != 0;
+        place.slot = None;
+        if self.ending {
+            self.failed |= code.is_some_and(|code| code != 0);
+            match is_orphan {
+                true => _ = signal_child(worker, libc::SIGTERM),
+                false => self.free(number),
+            }
+            return;
         }
-        let Some(limit) = self.keeping.limit else { return };
-        for (number, seat) in self.ledger.seats().iter().enumerate() {
-            let pid = seat.pid.load(Relaxed);
+        if is_orphan {
+            tracing::error!(worker = at, "the holder of a worker has died: another one takes over");
+            (place.former, place.due) = (Some(number), Some(Instant::now()));
+            return;
+        }
+        self.free(number);
+        let place = &mut self.places[at];
+        let is_first = !place.served && place.former.is_none() && self.keeping.before.is_none();
+        if is_first {
+            tracing::error!(worker = at, "a worker can't be started: giving up");
+            self.failed = true;
+            return self.end();
+        }
+        place.failures += 1;
+        if self.settle_by.is_some() && self.keeping.before.is_some() {
+            // `settle` decides when it is too often.
+            let delay = if place.failures >= BUILD_FAILURES { LONGEST_DELAY } else { Duration::ZERO };
+            place.due = Some(Instant::now() + delay);
+            return;
+        }
+        let delay = delay(place.failures).max(Duration::from_millis(100));
+        if place.former.is_none() {
+            tracing::error!(
+                worker = at,
+                ?delay,
+                "a worker can't go on: its connections are lost, and another one starts afresh"
+            );
+        }
+        place.due = Some(Instant::now() + delay);
+    }
+
+    /// Frees a slot that no process uses any more.
+    fn free(&mut self, number: usize) {
+        self.keeping.control.vacate(number);
+        self.places.iter_mut().filter(|place| place.former == Some(number)).for_each(|place| place.former = None);
+    }
+
+    /// Logs the exits that holders have noted.
+    fn report(&mut self) {
+        for (at, place) in self.places.iter_mut().enumerate() {
+            let Some(slot) = place.slot.map(|slot| self.keeping.control.slot(slot)) else { continue };
+            let exits = slot.exits.load(Acquire);
+            let more = exits.wrapping_sub(place.exits);
+            if more == 0 {
+                continue;
+            }
+            place.exits = exits;
+            let [pid, status, delay] = [&slot.exited, &slot.status, &slot.delay].map(|word| word.load(Relaxed));
             if pid == 0 {
-                continue;
+                tracing::error!(worker = at, "no process for a worker: too many processes, or no memory; next attempt in {delay} ms");
+            } else {
+                let how = how(status as i32);
+                tracing::error!(worker = at, pid, exits = more, "a worker {how} and is started again in {delay} ms");
             }
-            let place = self.places.iter_mut().find(|place| place.seat == number);
-            let stopped_since = place.as_ref().and_then(|place| place.stopped);
-            let dispatch = (seat.dispatches.load(Relaxed), seat.running.load(Relaxed));
-            let starts = seat.starting.load(Relaxed) == 1;
-            let seen = &mut self.seen[number];
-            if dispatch != seen.0 || dispatch.1 == 0 || starts {
-                *seen = (dispatch, now);
+        }
+    }
+
+    /// Has a worker taken over that has lost a listener.
+    fn replace_crippled(&mut self) {
+        for at in 0..self.places.len() {
+            let place = &self.places[at];
+            let Some(number) = place.slot.filter(|_| !self.ending && place.former.is_none()) else { continue };
+            let is_crippled =
+                |ledger: &crate::ledger::Ledger| ledger.seat().crippled.load(Relaxed) != 0 && ledger.seat().phase().0 == Phase::Serving;
+            if self.keeping.control.ledger(number).is_ok_and(is_crippled) {
+                tracing::error!(worker = at, "a worker has lost a listener: another one takes over");
+                let place = &mut self.places[at];
+                (place.former, place.slot, place.due) = (Some(number), None, Some(Instant::now()));
             }
-            let stopped = stopped_since.is_some_and(|since| now >= since + limit);
-            let overrun = stopped_since.is_none() && now >= seen.1 + limit;
-            if !(stopped || overrun) {
-                continue;
-            }
-            seen.1 = now;
-            let handler = seat.place.load(Relaxed);
-            let what = if overrun { "a dispatch takes too long" } else { "a worker was stopped" };
-            tracing::error!(worker = handler, ?limit, "{what}: the worker is killed");
-            if let Some(place) = place {
-                place.overrun = overrun;
-            }
-            // One of a build before this one, too: its successor takes over what it leaves.
-            signal_child(pid as libc::pid_t, libc::SIGKILL);
         }
     }
 
@@ -480,64 +483,58 @@ impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
             notifier.stopping();
         }
         self.ending = true;
-        for seat in self.ledger.seats() {
-            signal_child(seat.pid.load(Relaxed) as libc::pid_t, libc::SIGTERM);
+        self.keeping.control.end();
+        self.places.iter_mut().for_each(|place| place.due = None);
+        for (_, slot) in self.keeping.control.used() {
+            let [holder, worker] = [&slot.holder, &slot.worker].map(|pid| pid.load(Relaxed) as libc::pid_t);
+            // A worker without a holder is this process's child.
+            let _ = signal_child(holder, libc::SIGTERM) || signal_child(worker, libc::SIGTERM);
         }
     }
 
-    fn send_to(&self, number: usize, signal: i32) {
-        if let Some(pid) = self.places[number].pid {
-            signal_child(pid, signal);
-        }
+    /// Whether nothing is left to look after.
+    fn has_ended(&self) -> bool {
+        let is_gone = |(_, slot): (usize, &crate::control::Slot)| {
+            slot.holder.load(Relaxed) == 0 && slot.worker.load(Relaxed) == 0
+        };
+        self.places.iter().all(|place| place.due.is_none()) && self.keeping.control.used().all(is_gone)
     }
 }
 
-/// A child process, as fork(2) makes it, but with this process's table of descriptors instead of a copy: 0 in
-/// the child.
-///
-/// The C library learns nothing of it: what it keeps per thread (robust mutexes) is the parent's thread's. A child
-/// of a process with one thread, which keeps to std, does not notice.
-fn clone_with_files() -> io::Result<libc::pid_t> {
-    // SAFETY: plain numbers, for which zeroes are valid.
-    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
-    args.flags = libc::CLONE_FILES as u64;
-    args.exit_signal = libc::SIGCHLD as u64;
-    // SAFETY: without CLONE_VM the child has a copy of all memory, as after fork; this process has one thread
-    // (`keep`'s contract), so the child may do anything.
-    match unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of_val(&args)) } {
-        -1 => Err(io::Error::last_os_error()),
-        pid => Ok(pid as libc::pid_t),
+/// How a process has ended, by its wait status.
+fn how(status: i32) -> String {
+    if libc::WIFSIGNALED(status) {
+        let signal = libc::WTERMSIG(status);
+        let name = faults::name(signal).map_or_else(
+            || nix::sys::signal::Signal::try_from(signal).map_or_else(|_| signal.to_string(), |known| known.to_string()),
+            str::to_owned,
+        );
+        format!("was killed by {name}")
+    } else {
+        format!("exited with status {}", libc::WEXITSTATUS(status))
     }
 }
 
-/// Sends a signal to a child that has not been waited for. The pid may come from memory that workers write: it is
-/// believed only if the kernel says that it is a child's.
-fn signal_child(pid: libc::pid_t, signal: i32) {
-    if pid <= 0 {
-        return;
-    }
+/// Whether the kernel says that a process is a child of this one that has not been waited for. The pid may come from memory
+/// that others write.
+fn is_child(pid: libc::pid_t) -> bool {
     // SAFETY: waitid writes the siginfo, for which zeroes are valid, and with WNOWAIT leaves the child as it is.
-    let is_child = unsafe {
-        let mut info: libc::siginfo_t = std::mem::zeroed();
-        libc::waitid(libc::P_PID, pid as libc::id_t, &mut info, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT)
-            == 0
-    };
+    pid > 0
+        && unsafe {
+            let mut info: libc::siginfo_t = std::mem::zeroed();
+            let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+            libc::waitid(libc::P_PID, pid as libc::id_t, &mut info, options) == 0
+        }
+}
+
+/// Sends a signal to a process if it is a child; whether it is.
+fn signal_child(pid: libc::pid_t, signal: i32) -> bool {
+    let is_child = is_child(pid);
     if is_child {
         // SAFETY: no memory is involved; it has not been waited for, so the pid is still its own.
         unsafe { libc::kill(pid, signal) };
     }
-}
-
-/// Makes the kernel send this process SIGTERM when its keeper dies.
-fn die_with(keeper: u32) {
-    // SAFETY: the calls have plain arguments.
-    unsafe {
-        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM);
-        // The keeper may have died before that call: then nobody else would send it.
-        if libc::getppid() != keeper as libc::pid_t {
-            libc::raise(libc::SIGTERM);
-        }
-    }
+    is_child
 }
 
 /// Waits for a signal, until `until` at most.
@@ -562,8 +559,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn restarts_are_free_at_first_then_ever_later() {
-        let delays: Vec<_> = (3..12).map(|failures| delay(failures).as_millis()).collect();
-        assert_eq!(delays, [0, 0, 100, 200, 400, 800, 1600, 3200, 5000]);
+    fn an_exit_is_told_in_words() {
+        assert_eq!(how(libc::SIGKILL), "was killed by SIGKILL");
+        assert_eq!(how(libc::SIGSEGV), "was killed by SIGSEGV");
+        assert_eq!(how(7 << 8), "exited with status 7");
     }
 }

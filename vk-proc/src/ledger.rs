@@ -1,258 +1,191 @@
-//! Who has which descriptor, in memory that outlives the workers.
+//! Which micro-process has which descriptor, in memory that outlives the worker.
 //!
 //! ```text
-//! one table of descriptors (clone3's CLONE_FILES) │ keeper, worker 0 … n-1
-//! ledger   | head | worker 0 … n-1: who runs, what it is about to open | descriptor 0 … m: owner, generation, state |
+//! one table of descriptors (clone3's CLONE_FILES) │ holder, and its worker
+//! ledger   | state of the worker | base: arena, listeners | row 0 … m: of descriptor 0 … m: owner, generation, state |
 //! ```
 //!
-//! When a worker dies none of its descriptors closes, so each has to be found again: the next worker takes over
-//! what its row says, and what the row says is never more than a step away from the truth.
+//! When a worker dies none of its descriptors closes: the table is the holder's, too. The holder closes what is in no row,
+//! and the next worker takes over what is in one. What a row says is never more than a step away from the truth.
 //!
 //! ```text
-//!  state    Free ──accept──► Taken ──its owner knows of it──► Owned ──► Closing ──close(2)──► Free
+//!  state    Free ──accept──► Taken ──its owner knows of it──► Owned ──► Free ──► close(2)
 //! ```
 //!
 //! Invariants:
-//! - A row is written by the worker that has the descriptor, and by the keeper for the dead.
-//! - A connection that was accepted, is open and in no row, was accepted by a worker that is between two steps, which
-//!   its [`taking`](Seat::taking) says: odd. So it is with one that is about to be closed.
-//! - While the ledger is [frozen](Ledger::freeze), no worker opens or closes what is in a row: the table stays as it
-//!   is, to be handed over to the next build.
+//! - the worker writes its own ledger; a worker of the next build writes the [phase](Seat::phase) in the ledger that it
+//!   takes over from;
+//! - a row is free before its descriptor is closed, so an open descriptor in no row is to be closed, unless the worker died
+//!   between opening it and writing the row, which [`taking`](Seat::taking) says: odd;
+//! - what a holder reads here is a claim of its worker, and is compared with what the kernel says.
 #![allow(unsafe_code)]
 
 mod seat;
-mod snapshot;
-mod tools;
 
 pub use seat::{Phase, Seat};
-pub use snapshot::{Seen, Snapshot};
 
+use crate::board::Record;
 use crate::shared::{Cell, Shared};
 use std::io;
-use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicU32, AtomicU64};
 use vk_core::Descriptor;
 use vk_heap::HeapId;
 
-/// Changes with the meaning of what is in a ledger: builds of different formats can't follow one another.
-pub const FORMAT: u32 = 2;
-
-/// What is noted of all.
-#[repr(C)]
-struct Head {
-    format: AtomicU32,
-    /// Places of workers.
-    places: AtomicU32,
-    /// Processes of this build, and those before it, must leave the table of descriptors as it is.
-    frozen: AtomicU32,
-    /// Above the largest number that was ever in a row.
-    high: AtomicU32,
-    /// Builds that have followed one another, and those that were refused.
-    reloads: AtomicU32,
-    refused: AtomicU32,
-    /// Builds that were ever begun.
-    builds: AtomicU32,
-}
-
 /// What is noted of one descriptor.
 #[repr(C)]
-pub struct Row {
+struct Row {
     owner: AtomicU64,
     generation: AtomicU32,
-    /// The state, and above it the worker.
     state: AtomicU32,
 }
 
 // SAFETY: atomics.
-unsafe impl Cell for Head {}
-// SAFETY: atomics.
 unsafe impl Cell for Row {}
+
+/// The number of a descriptor; 0 for none.
+#[repr(transparent)]
+struct Number(AtomicU32);
+
+// SAFETY: an atomic.
+unsafe impl Cell for Number {}
 
 /// How far a descriptor has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum State {
-    /// It is in no worker's hands.
+    /// No micro-process has it.
     Free,
     /// It was opened for a micro-process that may not know of it yet.
     Taken,
     /// It is a micro-process's.
     Owned,
-    /// It is about to be closed, or closed already.
-    Closing,
-    /// It serves the worker itself: its poller, its signals.
-    Tool,
-}
-
-impl State {
-    fn of(word: u32) -> State {
-        match word & 0xff {
-            1 => State::Taken,
-            2 => State::Owned,
-            3 => State::Closing,
-            4 => State::Tool,
-            _ => State::Free,
-        }
-    }
-
-    fn word(self, worker: usize) -> u32 {
-        (worker as u32) << 8 | self as u32
-    }
 }
 
 /// Descriptors that a ledger has rows for at most.
 const MOST: u64 = 1 << 20;
 
-/// Workers likewise: with their seats, 24 bits of a row's state.
-pub const WORKERS: usize = 1 << 10;
-
-/// Seats for each place: of a build that serves, and of those before it that still drain.
-pub const BUILDS: usize = 64;
-
-/// The shared table.
+/// One worker's ledger.
 #[derive(Debug)]
 pub struct Ledger {
     shared: Shared,
-    /// As it was when this process looked first.
-    places: usize,
-    /// Of this process's build.
-    build: u32,
+    /// What the worker shows.
+    pub record: &'static Record,
 }
 
 impl Ledger {
-    const SEATS: usize = 128;
+    pub(crate) const SEAT: usize = 0;
+    const BASE: usize = 512;
+    const ROWS: usize = 4096;
+    /// Listeners of a worker at most.
+    pub const LISTENERS: usize = (Ledger::ROWS - Ledger::BASE) / size_of::<Number>() - 2;
 
-    /// The ledger of as many workers, with nobody in it.
+    /// The memory of a new ledger.
+    ///
+    /// # Errors
+    /// Those of memfd_create(2).
+    pub(crate) fn memfd() -> io::Result<OwnedFd> {
+        let rows = limit().min(MOST) as usize;
+        vk_heap::memfd(c"vk-ledger", Ledger::ROWS + rows * size_of::<Row>())
+    }
+
+    /// The ledger of a worker that serves without a keeper.
     ///
     /// # Errors
     /// Those of memfd_create(2) and mmap(2).
-    pub fn new(workers: usize) -> io::Result<Ledger> {
-        assert!(workers <= WORKERS, "{workers} workers");
-        let rows = descriptors_at_most().min(MOST) as usize;
-        let seats = workers.max(1) * BUILDS * size_of::<Seat>();
-        Ledger::of(Shared::new(c"vk-ledger", Ledger::SEATS + seats + rows * size_of::<Row>())?, workers)
+    pub fn alone() -> io::Result<Ledger> {
+        Ok(Ledger { shared: Shared::map(Ledger::memfd()?)?, record: Record::alone() })
     }
 
-    /// The ledger of a worker that serves for itself, with nobody to follow it.
+    /// The ledger in a memfd.
     ///
     /// # Errors
-    /// As [`new`](Ledger::new).
-    pub(crate) fn of_one() -> io::Result<Ledger> {
-        let rows = descriptors_at_most().min(MOST) as usize;
-        let size = Ledger::SEATS + BUILDS * size_of::<Seat>() + rows * size_of::<Row>();
-        Ledger::of(Shared::new(c"vk-drain", size)?, 1)
-    }
-
-    fn of(shared: Shared, workers: usize) -> io::Result<Ledger> {
-        let ledger = Ledger { shared, places: workers.max(1), build: 1 };
-        ledger.head().format.store(FORMAT, Relaxed);
-        ledger.head().builds.store(ledger.build, Relaxed);
-        ledger.head().places.store(workers.max(1) as u32, Relaxed);
-        Ok(ledger)
-    }
-
-    /// The ledger that the build before this one has left.
-    ///
-    /// # Errors
-    /// Those of mmap(2); `InvalidData` if it is none, or of another format.
-    pub fn adopt(memfd: OwnedFd) -> io::Result<Ledger> {
-        let mut ledger = Ledger { shared: Shared::map(memfd)?, places: 0, build: 0 };
-        let places = ledger.head().places.load(Relaxed) as usize;
-        let sound = ledger.head().format.load(Relaxed) == FORMAT
-            && (1..=WORKERS).contains(&places)
-            && ledger.shared.size() >= Ledger::SEATS + places * BUILDS * size_of::<Seat>();
-        if !sound {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
-        ledger.places = places;
-        ledger.build = ledger.head().builds.fetch_add(1, Relaxed) + 1;
-        Ok(ledger)
-    }
-
-    /// How many workers there are.
-    pub fn places(&self) -> usize {
-        self.places
-    }
-
-    /// Gives a worker a free seat; none if there are too many builds that still drain.
-    pub fn sit(&self, place: usize, arena: OwnedFd) -> Option<usize> {
-        let free = self.seats().iter().position(Seat::is_free)?;
-        self.seats()[free].take(place, arena.into_raw_fd());
-        Some(free)
-    }
-
-    /// Whether each place can have one more seat.
-    pub(crate) fn has_seats(&self) -> bool {
-        self.seats().iter().filter(|seat| seat.is_free()).count() >= self.places()
-    }
-
-    /// Makes a seat free that nobody uses any more.
-    pub fn vacate(&self, seat: usize) {
-        self.seat(seat).taking.store(0, SeqCst);
-        let arena = self.seat(seat).arena.swap(0, SeqCst);
-        if arena != 0 {
-            // SAFETY: the number was the seat's own, from `sit`.
-            drop(unsafe { OwnedFd::from_raw_fd(arena as RawFd) });
+    /// Those of mmap(2); `InvalidData` if it is too small to be one.
+    pub(crate) fn map(memfd: BorrowedFd<'_>, record: &'static Record) -> io::Result<Ledger> {
+        let shared = Shared::map_borrowed(memfd)?;
+        match shared.size() >= Ledger::ROWS {
+            true => Ok(Ledger { shared, record }),
+            false => Err(io::ErrorKind::InvalidData.into()),
         }
     }
 
-    /// A build has followed another; it was refused.
-    pub fn count_reload(&self) {
-        self.head().reloads.fetch_add(1, Release);
+    /// Takes the ledger away from this process.
+    ///
+    /// # Safety
+    /// No reference into it may be used afterwards.
+    pub(crate) unsafe fn unmap(&self) {
+        // SAFETY: the caller's promise.
+        unsafe { self.shared.unmap() }
     }
 
-    /// See [`count_reload`](Ledger::count_reload).
-    pub fn count_refused(&self) {
-        self.head().refused.fetch_add(1, Release);
+    /// What is noted of the worker.
+    pub fn seat(&self) -> &Seat {
+        &self.shared.slice(Ledger::SEAT, 1)[0]
     }
 
-    /// Builds that have followed one another so far.
-    pub fn reloads(&self) -> u32 {
-        self.head().reloads.load(Acquire)
+    /// Whether the worker died, or was about to, while it opened a descriptor.
+    pub fn is_opening(&self) -> bool {
+        self.seat().taking.load(SeqCst) % 2 == 1
     }
 
-    /// Builds that were refused so far.
-    pub fn refused(&self) -> u32 {
-        self.head().refused.load(Acquire)
+    /// Whether the worker has handed over to another one, and drains at most.
+    pub fn has_handed_over(&self) -> bool {
+        !self.seat().hands_over()
     }
 
-    /// The memfd's number.
-    pub fn memfd(&self) -> RawFd {
-        self.shared.memfd()
+    /// The worker ends, and its holder does not start another one.
+    pub fn end_in_order(&self) {
+        self.seat().ended.store(1, Release);
     }
 
-    fn head(&self) -> &Head {
-        &self.shared.slice(0, 1)[0]
+    fn base(&self) -> &[Number] {
+        self.shared.slice(Ledger::BASE, Ledger::LISTENERS + 2)
     }
 
-    /// The seats of all workers, free ones included.
-    pub fn seats(&self) -> &[Seat] {
-        self.shared.slice(Ledger::SEATS, self.places() * BUILDS)
+    /// Notes the numbers of the descriptors that each worker starts with: its arena, and its listeners.
+    ///
+    /// # Panics
+    /// If there are more than [`LISTENERS`](Ledger::LISTENERS).
+    pub fn set_base(&self, numbers: &[RawFd]) {
+        let base = self.base();
+        assert!(numbers.len() < base.len(), "{} listeners", numbers.len());
+        base[numbers.len()].0.store(0, Relaxed);
+        for (place, number) in base.iter().zip(numbers) {
+            place.0.store(*number as u32, Release);
+        }
     }
 
-    /// What is noted of a worker.
-    pub fn seat(&self, worker: usize) -> &Seat {
-        &self.seats()[worker]
+    /// See [`set_base`](Ledger::set_base).
+    pub fn numbers_of_base(&self) -> Vec<RawFd> {
+        let numbers = self.base().iter().map(|number| number.0.load(Acquire) as RawFd);
+        numbers.take_while(|number| *number > 0).take(Ledger::LISTENERS + 1).collect()
+    }
+
+    /// The arena's memfd: the first of the base.
+    pub fn arena(&self) -> BorrowedFd<'static> {
+        let number = self.numbers_of_base().first().copied().unwrap_or(RawFd::MAX);
+        // SAFETY: the worker is started with it and never closes it; a handler that does makes its uses fail, or find another
+        // inode.
+        unsafe { BorrowedFd::borrow_raw(number) }
     }
 
     fn rows(&self) -> &[Row] {
-        let at = Ledger::SEATS + size_of_val(self.seats());
-        self.shared.slice(at, (self.shared.size() - at) / size_of::<Row>())
+        self.shared.slice(Ledger::ROWS, (self.shared.size() - Ledger::ROWS) / size_of::<Row>())
     }
 
     fn row(&self, number: RawFd) -> Option<&Row> {
         self.rows().get(usize::try_from(number).ok()?)
     }
 
-    /// Runs `open`, which opens a descriptor and [enters](Ledger::enter) it, or closes one and says so.
+    /// Runs `open`, which opens a descriptor and [enters](Ledger::enter) it.
     ///
     /// # Errors
-    /// `WouldBlock` while the ledger is frozen; those of `open`.
-    pub fn take<T>(&self, worker: usize, open: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-        let taking = &self.seat(worker).taking;
+    /// Those of `open`.
+    pub fn take<T>(&self, open: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        let taking = &self.seat().taking;
         taking.fetch_add(1, SeqCst);
-        let result = if self.is_frozen() { Err(io::ErrorKind::WouldBlock.into()) } else { open() };
+        let result = open();
         taking.fetch_add(1, Release);
         result
     }
@@ -261,166 +194,72 @@ impl Ledger {
     ///
     /// # Errors
     /// EMFILE if the ledger has no row for it.
-    pub fn enter(&self, worker: usize, descriptor: Descriptor, owner: HeapId) -> io::Result<()> {
+    pub fn enter(&self, descriptor: Descriptor, owner: HeapId) -> io::Result<()> {
         let Some(row) = self.row(descriptor.number) else {
             return Err(io::Error::from_raw_os_error(libc::EMFILE));
         };
-        self.raise(descriptor.number);
-        self.seat(worker).generation.store(descriptor.generation, Relaxed);
+        self.seat().high.fetch_max(descriptor.number as u32 + 1, Relaxed);
+        self.seat().generation.store(descriptor.generation, Relaxed);
         row.owner.store(owner.to_bits(), Relaxed);
         row.generation.store(descriptor.generation, Relaxed);
-        row.state.store(State::Taken.word(worker), Release);
+        row.state.store(State::Taken as u32, Release);
         Ok(())
     }
 
-    fn raise(&self, number: RawFd) {
-        let high = &self.head().high;
-        if high.load(Relaxed) <= number as u32 {
-            high.fetch_max(number as u32 + 1, Relaxed);
-        }
-    }
-
-    /// Enters a descriptor that is open and in no row; false if somebody else has, meanwhile.
-    pub fn claim(&self, worker: usize, descriptor: Descriptor, owner: HeapId) -> bool {
-        let Some(row) = self.row(descriptor.number) else { return false };
-        let claimed = State::Closing.word(worker);
-        let free = row.state.compare_exchange(State::Free as u32, claimed, SeqCst, Relaxed).is_ok();
-        free && self.enter(worker, descriptor, owner).is_ok()
-    }
-
-    /// Enters a descriptor of the worker itself.
-    pub fn enter_tool(&self, worker: usize, number: RawFd) {
-        if let Some(row) = self.row(number) {
-            self.raise(number);
-            row.state.store(State::Tool.word(worker), Release);
-        }
-    }
-
     /// The descriptor's owner knows of it.
-    pub fn confirm(&self, worker: usize, number: RawFd) {
+    pub fn confirm(&self, number: RawFd) {
         if let Some(row) = self.row(number) {
-            row.state.store(State::Owned.word(worker), Release);
+            row.state.store(State::Owned as u32, Release);
         }
     }
 
-    /// The descriptor has another owner from now on; with [`HeapId::NONE`] none, and who comes after this worker closes it.
+    /// The descriptor has another owner from now on; with [`HeapId::NONE`] none, and the next worker closes it.
     pub fn hand_over(&self, number: RawFd, owner: HeapId) {
         if let Some(row) = self.row(number) {
             row.owner.store(owner.to_bits(), Release);
         }
     }
 
-    /// The descriptor is about to be closed.
-    pub fn closing(&self, worker: usize, number: RawFd) {
-        if let Some(row) = self.row(number) {
-            row.state.store(State::Closing.word(worker), Release);
-        }
-    }
-
-    /// The descriptor is another worker's from now on.
-    pub fn pass(&self, worker: usize, number: RawFd) {
-        if let Some(row) = self.row(number) {
-            let state = State::of(row.state.load(Acquire));
-            row.state.store(state.word(worker), Release);
-        }
-    }
-
-    /// Whether the next build is to have the descriptor: all but what serves a worker itself.
-    pub(crate) fn is_handed_over(&self, number: RawFd) -> bool {
-        !matches!(self.read(number).0, State::Free | State::Tool)
-    }
-
-    /// The row is nobody's.
+    /// Frees the row of a descriptor that is about to be closed.
     pub fn forget(&self, number: RawFd) {
         if let Some(row) = self.row(number) {
             row.state.store(State::Free as u32, Release);
         }
     }
 
-    /// If the row says that its descriptor is about to be closed, it is.
-    pub(crate) fn forget_closing(&self, number: RawFd) {
-        let (state, worker, ..) = self.read(number);
-        if state == State::Closing {
-            self.closed(worker, number);
-        }
-    }
-
-    /// It is closed. Its number may be somebody else's already, and in his row.
-    pub fn closed(&self, worker: usize, number: RawFd) {
-        if let Some(row) = self.row(number) {
-            let closing = State::Closing.word(worker);
-            // Where it fails, the row has been written by the next one.
-            let _ = row.state.compare_exchange(closing, State::Free as u32, Release, Relaxed);
-        }
-    }
-
-    /// What is in a row: state, worker, descriptor, owner.
-    pub fn read(&self, number: RawFd) -> (State, usize, Descriptor, HeapId) {
+    /// What is in a row: state, descriptor, owner.
+    pub fn read(&self, number: RawFd) -> (State, Descriptor, HeapId) {
         let Some(row) = self.row(number) else {
-            return (State::Free, 0, Descriptor { number, generation: 0 }, HeapId::NONE);
+            return (State::Free, Descriptor { number, generation: 0 }, HeapId::NONE);
         };
-        let word = row.state.load(Acquire);
+        let state = match row.state.load(Acquire) {
+            1 => State::Taken,
+            2 => State::Owned,
+            _ => State::Free,
+        };
         let generation = row.generation.load(Relaxed);
-        let owner = HeapId::from_bits(row.owner.load(Relaxed));
-        (State::of(word), (word >> 8) as usize, Descriptor { number, generation }, owner)
+        (state, Descriptor { number, generation }, HeapId::from_bits(row.owner.load(Relaxed)))
+    }
+
+    /// Whether the descriptor is in a row.
+    pub fn has(&self, number: RawFd) -> bool {
+        self.read(number).0 != State::Free
     }
 
     /// All numbers that may be in a row.
     pub fn numbers(&self) -> std::ops::Range<RawFd> {
-        0..self.head().high.load(Acquire).min(self.rows().len() as u32) as RawFd
+        0..self.seat().high.load(Acquire).min(self.rows().len() as u32) as RawFd
     }
 
-    /// Waits until each worker but `worker` has finished what it was opening when this was called, for at most
-    /// 100 ms; false if one has not. What is open and in no row after it is nobody's.
-    pub fn wait_for_others(&self, worker: usize) -> bool {
-        let others =
-            || self.seats().iter().enumerate().filter(|(other, seat)| *other != worker && !seat.is_free());
-        let before: Vec<u32> = others().map(|(_, seat)| seat.taking.load(SeqCst)).collect();
-        wait(|| {
-            others()
-                .zip(&before)
-                .all(|((_, seat), before)| before % 2 == 0 || seat.taking.load(SeqCst) != *before)
-        })
+    /// The numbers that are in a row, ascending.
+    pub fn entered(&self) -> impl Iterator<Item = RawFd> {
+        self.numbers().filter(|number| self.has(*number))
     }
-
-    /// From now on nobody of this build opens or closes a descriptor. Those who are opening one just now are waited for.
-    pub fn freeze(&self) -> bool {
-        self.head().frozen.store(self.build, SeqCst);
-        self.wait_for_others(usize::MAX)
-    }
-
-    /// Descriptors come and go again.
-    pub fn thaw(&self) {
-        // Those of builds before this one have another table by now, and still must not touch it.
-        self.head().frozen.store(self.build - 1, SeqCst);
-    }
-
-    /// Whether descriptors stay as they are.
-    #[inline]
-    pub fn is_frozen(&self) -> bool {
-        self.head().frozen.load(SeqCst) >= self.build
-    }
-}
-
-/// Waits until `is_done`, for at most 100 ms; false if it is not.
-fn wait(is_done: impl Fn() -> bool) -> bool {
-    for _ in 0..1000 {
-        if is_done() {
-            return true;
-        }
-        std::thread::sleep(std::time::Duration::from_micros(100));
-    }
-    false
 }
 
 /// The hard limit of descriptors: it may be raised up to there while the process runs.
-fn descriptors_at_most() -> u64 {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: `limit` is an rlimit to be written.
-    match unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } {
-        0 => limit.rlim_max,
-        _ => MOST,
-    }
+fn limit() -> u64 {
+    nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE).map_or(MOST, |(_, hard)| hard)
 }
 
 #[cfg(test)]
@@ -428,38 +267,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_that_was_taken_again_is_not_freed() {
-        let ledger = Ledger::new(2).unwrap();
-        let (first, second) = (HeapId::from_bits(1), HeapId::from_bits(3));
-        ledger.enter(0, Descriptor { number: 9, generation: 1 }, first).unwrap();
-        ledger.confirm(0, 9);
-        ledger.closing(0, 9);
-        ledger.enter(1, Descriptor { number: 9, generation: 5 }, second).unwrap();
-        ledger.closed(0, 9);
-        let row = (State::Taken, 1, Descriptor { number: 9, generation: 5 }, second);
-        assert_eq!(ledger.read(9), row);
-        ledger.closing(1, 9);
-        ledger.closed(1, 9);
-        assert_eq!(ledger.read(9).0, State::Free);
+    fn a_descriptor_is_found_until_it_is_closed() {
+        let ledger = Ledger::alone().unwrap();
+        let owner = HeapId::from_bits(7 << 32 | 5);
+        let descriptor = Descriptor { number: 9, generation: 4 };
+        ledger.take(|| ledger.enter(descriptor, owner)).unwrap();
+        assert_eq!(ledger.read(9), (State::Taken, descriptor, owner));
+        ledger.confirm(9);
+        ledger.hand_over(9, HeapId::NONE);
+        assert_eq!(ledger.read(9), (State::Owned, descriptor, HeapId::NONE));
+        assert_eq!(ledger.entered().collect::<Vec<_>>(), [9]);
+        ledger.forget(9);
+        assert!(!ledger.has(9));
         assert_eq!(ledger.numbers(), 0..10);
-    }
-
-    #[test]
-    fn frozen_nobody_takes() {
-        let ledger = Ledger::new(1).unwrap();
-        assert!(ledger.freeze());
-        let error = ledger.take(0, || Ok(())).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
-        ledger.thaw();
-        ledger.take(0, || Ok(())).unwrap();
-        assert!(ledger.wait_for_others(usize::MAX));
+        assert_eq!(ledger.seat().taking.load(Relaxed) % 2, 0);
     }
 
     #[test]
     fn a_number_without_a_row_is_refused() {
-        let ledger = Ledger::new(1).unwrap();
+        let ledger = Ledger::alone().unwrap();
         let far = Descriptor { number: RawFd::MAX, generation: 1 };
-        assert!(ledger.enter(0, far, HeapId::NONE).is_err());
-        assert_eq!(ledger.read(RawFd::MAX).0, State::Free);
+        assert!(ledger.enter(far, HeapId::NONE).is_err());
+        assert!(!ledger.has(RawFd::MAX));
     }
 }

@@ -1,9 +1,10 @@
 //! Micro-processes: the worker that dispatches them, and what they ask of the world outside.
 //!
 //! ```text
-//!   keeper ─clone3─► worker ─► poller ─► events
-//!                       │                  │
-//!                       ▼                  ▼
+//!   keeper ─fork─► holder ─clone3─► worker ─► poller ─► events
+//!                                     │                  │
+//!                       ┌─────────────┘                  │
+//!                       ▼                  ▼─────────────┘
 //!                   runnable ◄──────── descriptors (readiness, by number)
 //!                       │
 //!                       ▼ dispatch
@@ -25,14 +26,17 @@ pub mod board;
 pub mod build;
 mod census;
 pub mod confine;
+pub mod control;
 mod descriptors;
 mod dispatch;
 mod drain;
 mod effects;
 mod faults;
 mod handover;
+pub mod holder;
 pub mod keeper;
 pub mod ledger;
+pub mod limits;
 mod listener;
 mod memory;
 pub mod notify;
@@ -46,10 +50,11 @@ mod shed;
 pub mod signals;
 pub mod socket;
 mod stats;
-mod takeover;
+pub mod sweep;
+pub mod takeover;
+pub mod transfer;
 mod worker;
 
 pub use resume::Death;
 pub use stats::Stats;
-pub use takeover::Listener;
 pub use worker::{Settings, Worker};

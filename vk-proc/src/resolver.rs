@@ -36,13 +36,12 @@ pub struct Resolver {
 }
 
 impl Resolver {
-    /// Starts the threads. The numbers that the worker needs for it are `entered` first.
+    /// Starts the threads.
     ///
     /// # Errors
     /// If there are no descriptors or threads to be had.
-    pub fn new(entered: impl Fn(RawFd)) -> io::Result<Resolver> {
+    pub fn new() -> io::Result<Resolver> {
         let (bell, rope) = UnixStream::pair()?;
-        [&bell, &rope].into_iter().for_each(|end| entered(end.as_raw_fd()));
         bell.set_nonblocking(true)?;
         rope.set_nonblocking(true)?;
         let rope = Arc::new(rope);

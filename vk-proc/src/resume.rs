@@ -15,13 +15,12 @@
 //! was in the middle of can be told from the ledger, and is done once more or taken as done. Each step here can
 //! be the last of this worker, too: done again by the next one, it gives the same.
 
-use crate::board;
 use crate::descriptors::NONE;
 use crate::faults;
 use crate::ledger::State;
 use crate::listener;
 use crate::process::Process;
-use crate::worker::{Known, Settings, TRIM, Worker};
+use crate::worker::{Known, TRIM, Worker};
 use std::io::ErrorKind;
 use std::os::fd::RawFd;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -44,15 +43,15 @@ pub enum Death {
 /// handler that gets its worker killed each time, for want of memory say, is found out after them.
 const COINCIDENCES: u32 = 7;
 
-/// Numbers above the largest known one among which an unknown descriptor is looked for: the kernel gives the
-/// lowest free one, and each worker opens one at a time.
+/// Numbers above the largest known one among which an unknown descriptor is looked for: the kernel gives the lowest free
+/// one, and what a worker opens for itself lies below or between.
 const UNKNOWN: RawFd = 64;
 
 impl<B: Backend> Worker<B> {
     /// Goes on where the worker before this one ended: with what is in the arena, and with the descriptors that the
     /// ledger says are this worker's. `listeners` stay open whoever they belong to.
     pub fn resume(&mut self, death: Death, listeners: &[RawFd]) {
-        self.stats = board::recall(self.seat);
+        self.stats = self.settings.ledger.record.recall();
         self.stats.live = 0;
         // What is shown is up to a second old; the keeper tells by this number whether a worker has served.
         self.stats.dispatches = self.stats.dispatches.max(self.seat.dispatches.load(Relaxed));
@@ -78,8 +77,8 @@ impl<B: Backend> Worker<B> {
 
     /// Whether a micro-process accepts this socket's connections.
     pub fn is_listening(&mut self, socket: RawFd) -> bool {
-        let (state, worker, descriptor, _) = self.settings.ledger.read(socket);
-        state == State::Owned && worker == self.settings.worker && self.descriptors.find(descriptor).is_some()
+        let (state, descriptor, _) = self.settings.ledger.read(socket);
+        state == State::Owned && self.descriptors.find(descriptor).is_some()
     }
 
     /// The micro-process that the death is the fault of.
@@ -180,9 +179,8 @@ impl<B: Backend> Worker<B> {
 
     /// Whether the ledger says so.
     fn owns(&self, id: HeapId, descriptor: Descriptor) -> bool {
-        let (state, worker, entered, owner) = self.settings.ledger.read(descriptor.number);
-        matches!(state, State::Taken | State::Owned)
-            && (worker, entered, owner) == (self.settings.worker, descriptor, id)
+        let (state, entered, owner) = self.settings.ledger.read(descriptor.number);
+        state != State::Free && (entered, owner) == (descriptor, id)
     }
 
     /// Says what a micro-process died of. True if there is something left to be sent.
@@ -224,49 +222,25 @@ impl<B: Backend> Worker<B> {
 
     /// Takes over the descriptors, and closes those whose owners are gone.
     fn take_descriptors(&mut self, listeners: &[RawFd]) {
-        let Settings { ledger, worker, .. } = self.settings;
-        let mut closing = Vec::new();
+        let ledger = self.settings.ledger;
         for number in ledger.numbers() {
-            let (state, holder, descriptor, owner) = ledger.read(number);
-            match state {
-                State::Free | State::Tool => continue,
-                _ if holder != worker => continue,
-                State::Closing => closing.push(number),
-                State::Taken | State::Owned if self.is_live(owner) => {
-                    // Where it fails, its owner finds it gone.
-                    let _ = self.watch(descriptor, owner, false);
-                    // What is readable the poller tells; where there is room to send, a send that fails tells.
-                    self.descriptors.by_number(number).readable = false;
-                }
-                State::Taken | State::Owned => {
-                    ledger.closing(worker, number);
-                    closing.push(number);
+            let (state, descriptor, owner) = ledger.read(number);
+            if state == State::Free {
+                continue;
+            }
+            if self.is_live(owner) {
+                // Where it fails, its owner finds it gone.
+                let _ = self.watch(descriptor, owner, false);
+                // What is readable the poller tells; where there is room to send, a send that fails tells.
+                self.descriptors.by_number(number).readable = false;
+            } else {
+                ledger.forget(number);
+                failpoint!("forgotten");
+                if !listeners.contains(&number) && self.poller.is_open(number) {
+                    self.poller.close(number);
                 }
             }
             failpoint!("descriptor");
-        }
-        closing.retain(|number| match listeners.contains(number) || !self.poller.is_open(*number) {
-            true => {
-                ledger.closed(worker, *number);
-                false
-            }
-            false => true,
-        });
-        if closing.is_empty() {
-            return;
-        }
-        // A number that was closed may be another worker's, who is about to say so; where he doesn't come to it, it
-        // stays open until the next time.
-        if !ledger.wait_for_others(worker) {
-            return;
-        }
-        for number in closing {
-            let (state, holder, ..) = ledger.read(number);
-            if state == State::Closing && holder == worker {
-                self.poller.close(number);
-                failpoint!("closed late");
-                ledger.closed(worker, number);
-            }
         }
     }
 
@@ -384,30 +358,22 @@ impl<B: Backend> Worker<B> {
 
     /// A descriptor that was opened for the micro-process, and that it does not know of.
     fn taken(&self, id: HeapId) -> Option<Descriptor> {
-        let Settings { ledger, worker, .. } = self.settings;
-        let rows = ledger.numbers().map(|number| ledger.read(number));
-        let mut taken =
-            rows.filter(|(state, holder, _, owner)| (*state, *holder, *owner) == (State::Taken, worker, id));
-        taken.next().map(|(_, _, descriptor, _)| descriptor)
+        let ledger = self.settings.ledger;
+        let mut rows = ledger.numbers().map(|number| ledger.read(number));
+        let taken = rows.find(|(state, _, owner)| (*state, *owner) == (State::Taken, id));
+        taken.map(|(_, descriptor, _)| descriptor)
     }
 
     /// A connection that was accepted, or begun, and not even entered.
     fn find_unknown(&mut self, id: HeapId, is_it: impl Fn(&mut B, RawFd) -> bool) -> Option<Descriptor> {
-        let Settings { ledger, worker, .. } = self.settings;
         if self.seat.taking.load(SeqCst).is_multiple_of(2) {
             return None;
         }
-        let unknown =
-            |poller: &mut B, number: RawFd| ledger.read(number).0 == State::Free && is_it(poller, number);
-        let found: Vec<RawFd> =
-            (0..ledger.numbers().end + UNKNOWN).filter(|number| unknown(&mut self.poller, *number)).collect();
-        // Another worker's are entered by then; or his successor takes them.
-        ledger.wait_for_others(worker);
-        let mut free = found.into_iter().filter(|number| unknown(&mut self.poller, *number));
-        let descriptor = free.find_map(|number| {
-            let descriptor = self.descriptors.next(number);
-            ledger.claim(worker, descriptor, id).then_some(descriptor)
-        })?;
+        let ledger = self.settings.ledger;
+        let number = (0..ledger.numbers().end + UNKNOWN)
+            .find(|number| !ledger.has(*number) && is_it(&mut self.poller, *number))?;
+        let descriptor = self.descriptors.next(number);
+        ledger.enter(descriptor, id).ok()?;
         failpoint!("entered late");
         self.watch(descriptor, id, false).ok().map(|()| descriptor)
     }

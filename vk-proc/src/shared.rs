@@ -4,7 +4,8 @@
 use std::ffi::CStr;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::ptr::{self, NonNull};
 use vk_heap::memfd;
 
@@ -34,7 +35,19 @@ impl Shared {
     /// # Errors
     /// Those of fstat(2) and mmap(2).
     pub fn map(memfd: OwnedFd) -> io::Result<Shared> {
-        let file = File::from(memfd);
+        let memory = Shared::map_borrowed(memfd.as_fd())?.memory;
+        Ok(Shared { memfd: memfd.into_raw_fd(), memory })
+    }
+
+    /// As [`map`](Shared::map), of a memfd that stays the caller's.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn map_borrowed(memfd: BorrowedFd<'_>) -> io::Result<Shared> {
+        let file = ManuallyDrop::new(
+            // SAFETY: borrowed for the time of the call, and `ManuallyDrop` never closes it.
+            unsafe { File::from_raw_fd(memfd.as_raw_fd()) },
+        );
         let size = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
         // SAFETY: a new mapping touches nothing that exists; an invalid size or descriptor is an error.
         let address = unsafe {
@@ -44,10 +57,20 @@ impl Shared {
         match NonNull::new(address.cast::<u8>()) {
             Some(first) if address != libc::MAP_FAILED => {
                 let memory = NonNull::slice_from_raw_parts(first, size);
-                Ok(Shared { memfd: std::os::fd::IntoRawFd::into_raw_fd(file), memory })
+                Ok(Shared { memfd: memfd.as_raw_fd(), memory })
             }
             _ => Err(io::Error::last_os_error()),
         }
+    }
+
+    /// Takes the memory away from this process.
+    ///
+    /// # Safety
+    /// Nothing that [`slice`](Shared::slice) gave out may be used afterwards.
+    pub unsafe fn unmap(&self) {
+        // SAFETY: exactly the mapping that `map` made; that nothing refers to it is the caller's promise. It can't fail for
+        // a whole mapping.
+        unsafe { libc::munmap(self.memory.as_ptr().cast(), self.memory.len()) };
     }
 
     /// The memfd's number.

@@ -31,7 +31,7 @@ impl<B: Backend> Worker<B> {
         let is_crowded = self.stats.live > u64::from(self.settings.max_procs) * 9 / 10;
         match self.starved.is_empty() {
             // There are no newcomers.
-            _ if self.world.ending || self.is_frozen() => NEVER,
+            _ if self.world.ending => NEVER,
             false => HASTE,
             true if is_crowded => PATIENCE,
             true => NEVER,

@@ -32,6 +32,9 @@ pub fn block() -> io::Result<()> {
     mask(&HANDLED)
 }
 
+/// The signal by which a holder tells its keeper that the control page has news.
+pub(crate) const NEWS: i32 = libc::SIGUSR1;
+
 /// Blocks one more signal.
 ///
 /// # Errors
@@ -40,18 +43,55 @@ pub(crate) fn block_also(signal: i32) -> io::Result<()> {
     mask(&[signal])
 }
 
-/// Ignores a signal that was blocked: a blocked one would still arrive at a signalfd.
+/// Blocks every signal.
 ///
 /// # Errors
 /// As [`block`].
-pub(crate) fn ignore(signal: i32) -> io::Result<()> {
-    // SAFETY: a valid signal, which is ignored from now on, and a valid set; the former mask is not asked for.
-    match unsafe {
-        libc::signal(signal, libc::SIG_IGN);
-        libc::pthread_sigmask(libc::SIG_UNBLOCK, &set(&[signal]), std::ptr::null_mut())
-    } {
+pub(crate) fn block_all() -> io::Result<()> {
+    let mut all = MaybeUninit::uninit();
+    // SAFETY: sigfillset initialises the set.
+    let all = unsafe {
+        libc::sigfillset(all.as_mut_ptr());
+        all.assume_init()
+    };
+    set_mask(&all)
+}
+
+/// Blocks what a worker acts on, and nothing else. A terminal sends SIGINT to all of its processes, and the keeper passes it
+/// on: a worker ignores it.
+///
+/// # Errors
+/// As [`block`].
+pub(crate) fn block_for_worker() -> io::Result<()> {
+    // SAFETY: a valid signal, which is ignored from now on: no handler runs.
+    unsafe { libc::signal(libc::SIGINT, libc::SIG_IGN) };
+    set_mask(&set(&[libc::SIGTERM, libc::SIGHUP]))
+}
+
+fn set_mask(signals: &libc::sigset_t) -> io::Result<()> {
+    // SAFETY: a valid set; the former mask is not asked for.
+    match unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, signals, std::ptr::null_mut()) } {
         0 => Ok(()),
         errno => Err(io::Error::from_raw_os_error(errno)),
+    }
+}
+
+/// Waits until one of these signals, which are blocked, has come, for so long at most: sigtimedwait(2). It needs no descriptor.
+pub(crate) fn wait_for(signals: &[i32], patience: std::time::Duration) -> Option<i32> {
+    let time = libc::timespec {
+        tv_sec: patience.as_secs() as libc::time_t,
+        tv_nsec: patience.subsec_nanos().into(),
+    };
+    // SAFETY: a valid set and time; what is known of the signal is not asked for.
+    let signal = unsafe { libc::sigtimedwait(&set(signals), std::ptr::null_mut(), &time) };
+    (signal > 0).then_some(signal)
+}
+
+/// Names this process, as `/proc/PID/comm` and ps(1) show it: 15 bytes at most.
+pub(crate) fn name(name: &str) {
+    if let Ok(name) = std::ffi::CString::new(name) {
+        // A name is for people: nothing depends on it.
+        let _ = nix::sys::prctl::set_name(&name);
     }
 }
 
@@ -86,11 +126,16 @@ pub fn descriptor(more: &[i32]) -> io::Result<OwnedFd> {
 
 /// The next signal that has come.
 pub fn next(descriptor: &OwnedFd) -> Option<i32> {
+    next_from(descriptor).map(|(signal, _)| signal)
+}
+
+/// The next signal that has come, and the process that sent it.
+pub(crate) fn next_from(descriptor: &OwnedFd) -> Option<(i32, u32)> {
     let mut info = MaybeUninit::<libc::signalfd_siginfo>::uninit();
     let size = size_of_val(&info);
     // SAFETY: a buffer of the size that signalfd(2) asks for; it is whole once read returns that size.
     unsafe {
         let count = libc::read(descriptor.as_raw_fd(), info.as_mut_ptr().cast(), size);
-        (count == size as isize).then(|| info.assume_init().ssi_signo as i32)
+        (count == size as isize).then(|| info.assume_init()).map(|info| (info.ssi_signo as i32, info.ssi_pid))
     }
 }

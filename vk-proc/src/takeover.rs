@@ -7,20 +7,24 @@
 //!                          └─ anything else ──────────────────────────────► left: the old build drains it
 //! ```
 //!
-//! Each micro-process moves by steps of which one decides: the first of its descriptors that changes hands. Before it,
-//! the copy counts for nothing; after it, the original does. A worker that dies meanwhile is followed by one that goes
-//! on with the rest.
+//! Everything is copied first, and nothing of the former's is changed. Then one exchange of the former's
+//! [phase](crate::ledger::Seat::phase) decides: before it the copies count for nothing, and a worker that dies is followed
+//! by one with a fresh arena; after it the copies are what counts, and what was copied ends in the former's arena.
+#![allow(unsafe_code)]
 
-use crate::board;
-use crate::ledger::{Phase, State};
+use crate::holder::Former;
+use crate::ledger::{Ledger, Phase, State};
 use crate::listener;
 use crate::panics;
 use crate::process::Process;
-use crate::worker::{Settings, Worker};
+use crate::transfer::{self, Receiver};
+use crate::worker::Worker;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::RawFd;
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::os::fd::{BorrowedFd, RawFd};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 use vk_core::migrate::Migration;
 use vk_core::registry::{Described, Foreign};
@@ -35,7 +39,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How often it is looked whether it has.
 const LOOK: Duration = Duration::from_micros(50);
 
-/// A listening socket, and who serves its connections.
+/// How often it is told again: the worker that was told may have died.
+const TELL: Duration = Duration::from_millis(10);
+
+/// A listening socket, and the handler of its connections.
 pub type Listener = (RawFd, &'static Entry);
 
 /// What becomes of a micro-process.
@@ -52,153 +59,230 @@ enum Fate {
     Stays,
 }
 
-impl<B: Backend> Worker<B> {
-    /// Takes what can go on in this build out of the arena of the worker at seat `former`, whose arena was made for
-    /// `config` if anything of it can; to be called before [`resume`](Worker::resume). Returns how many
-    /// micro-processes came, and how many stay.
+/// A take-over that is under way: the former worker has stopped, or is already parted from what came over.
+#[derive(Debug)]
+pub struct Takeover {
+    former: &'static Ledger,
+    arena: RawFd,
+    /// The attempt, and the former's descriptors: in this process's table, at the same numbers. None for an attempt that a
+    /// worker before this one has committed.
+    stopped: Option<(u32, Vec<RawFd>)>,
+}
+
+impl Takeover {
+    /// Stops the former worker between two dispatches, and receives its descriptors, at the numbers that they have there. What
+    /// this process has at such a number, by the [base](Ledger::numbers_of_base) of its ledger, is moved, and a listener that
+    /// both have is the former's from now on.
     ///
     /// # Errors
-    /// `TimedOut` if it doesn't stop.
-    pub fn take_over(
-        &mut self,
-        former: usize,
+    /// `TimedOut` if the former doesn't stop, `Interrupted` if it serves on; those of [`Receiver::receive`].
+    pub fn begin(former: Former, ledger: &Ledger) -> io::Result<Takeover> {
+        let Former { ledger: former, arena } = former;
+        if former.seat().phase().0 == Phase::Committed {
+            return Ok(Takeover { former, arena, stopped: None });
+        }
+        let receiver = Receiver::new(former.seat().next_attempt())?;
+        stop(former, receiver.attempt)?;
+        let mut own = ledger.numbers_of_base();
+        own.push(arena);
+        let numbers: Vec<RawFd> = former.entered().collect();
+        for number in &mut own {
+            *number = transfer::make_way(*number, &numbers)?;
+        }
+        let arena = own.pop().unwrap_or(arena);
+        let attempt = receiver.attempt;
+        let numbers = receiver.receive(former.seat().pid.load(Relaxed), &numbers)?;
+        let theirs = former.numbers_of_base();
+        let mut base = own.clone();
+        for number in base.iter_mut().skip(1) {
+            let inode = transfer::inode(*number);
+            let same = |other: &&RawFd| numbers.contains(other) && transfer::inode(**other) == inode;
+            *number = theirs.iter().skip(1).find(same).copied().unwrap_or(*number);
+        }
+        ledger.set_base(&base);
+        for number in own.into_iter().filter(|number| !base.contains(number)) {
+            transfer::close(number);
+        }
+        Ok(Takeover { former, arena, stopped: Some((attempt, numbers)) })
+    }
+
+    /// Takes over what can go on, and closes what can't, in this process; returns how many micro-processes came, and how many
+    /// stay.
+    ///
+    /// # Errors
+    /// `Interrupted` if the former serves on: then this worker must not. Those of [`Arena::attach`].
+    pub fn finish<B: Backend>(
+        self,
+        worker: &mut Worker<B>,
         config: &Config,
         migrations: &[Migration],
         listeners: &[Listener],
     ) -> io::Result<(usize, usize)> {
-        let seat = self.settings.ledger.seat(former);
-        if seat.is_free() || matches!(seat.phase(), Phase::Released | Phase::Draining) {
-            return Ok((0, 0));
-        }
-        let is_alive = self.stop(former)?;
-        let (came, stay) = match Arena::attach(seat.arena(), config) {
-            Ok(mut arena) => self.take_from(&mut arena, former, migrations, listeners),
+        let Takeover { former, arena: number, stopped } = self;
+        // SAFETY: open until this function closes it, after the last use of the arena, as no other part of the process knows it.
+        let arena = Arena::attach(unsafe { BorrowedFd::borrow_raw(number) }, config);
+        let counts = match (arena, &stopped) {
+            (Ok(mut arena), Some((attempt, _))) => {
+                worker.take_over(former, &mut arena, *attempt, migrations, listeners)?
+            }
+            (Ok(mut arena), None) => worker.finish_take_over(former, &mut arena),
             // Of another size: nothing of it fits here.
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => (0, 1),
-            Err(error) => return Err(error),
+            (Err(error), Some((attempt, numbers))) if error.kind() == io::ErrorKind::InvalidData => {
+                commit(former, *attempt)?;
+                former.seat().finish(Phase::Draining);
+                (0, numbers.len())
+            }
+            (Err(error), None) if error.kind() == io::ErrorKind::InvalidData => {
+                former.seat().finish(Phase::Draining);
+                (0, 0)
+            }
+            (Err(error), _) => return Err(error),
         };
-        let sockets: Vec<RawFd> = listeners.iter().map(|(socket, _)| *socket).collect();
-        self.clear_rows(former, &sockets);
-        board::inherit(self.seat, seat);
-        let running = HeapId::from_bits(seat.running.load(Relaxed));
-        if self.world.arena.is_live(running) {
-            // It died in the middle of a dispatch: what it had done is for `resume` to find out.
-            self.seat.running.store(running.to_bits(), Relaxed);
-            self.seat.taking.fetch_or(seat.taking.load(SeqCst) % 2, SeqCst);
-        }
-        seat.set_phase(if stay > 0 && is_alive { Phase::Draining } else { Phase::Released });
-        Ok((came, stay))
+        transfer::close(number);
+        let ledger = worker.settings.ledger;
+        let base = ledger.numbers_of_base();
+        let left = stopped.into_iter().flat_map(|(_, numbers)| numbers);
+        left.filter(|number| !ledger.has(*number) && !base.contains(number)).for_each(transfer::close);
+        Ok(counts)
     }
+}
 
-    /// Stops the former worker between two dispatches; false if it is dead.
-    fn stop(&self, former: usize) -> io::Result<bool> {
-        let seat = self.settings.ledger.seat(former);
-        let until = Instant::now() + PATIENCE;
-        if seat.phase() != Phase::Stopped {
-            seat.set_phase(Phase::Asked);
-            let pid = nix::unistd::Pid::from_raw(seat.pid.load(Relaxed) as i32);
-            if pid.as_raw() > 0 {
-                // It has ended if that fails, and the keeper will say so.
-                let _ = nix::sys::signal::kill(pid, nix::sys::signal::SIGHUP);
+/// Stops the worker that `ledger` is of for an attempt of this process.
+fn stop(ledger: &Ledger, attempt: u32) -> io::Result<()> {
+    let seat = ledger.seat();
+    seat.ask(attempt, std::process::id());
+    let begun = Instant::now();
+    let mut told: Option<Instant> = None;
+    loop {
+        match seat.phase() {
+            (Phase::Stopped, now) if now == attempt => return Ok(()),
+            (Phase::Asked, now) if now == attempt => {}
+            _ => return Err(serves_on()),
+        }
+        if begun.elapsed() >= PATIENCE {
+            seat.serve_on();
+            return Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the worker of the old build does not stop",
+            ));
+        }
+        if told.is_none_or(|told| told.elapsed() >= TELL) {
+            told = Some(Instant::now());
+            // If it has just died, its holder starts another one.
+            if let Ok(pid @ 1..) = i32::try_from(seat.pid.load(Relaxed)) {
+                let _ = kill(Pid::from_raw(pid), Signal::SIGHUP);
             }
         }
-        while seat.phase() != Phase::Stopped {
-            if seat.pid.load(Relaxed) == 0 {
-                return Ok(false);
-            }
-            if Instant::now() >= until {
-                seat.set_phase(Phase::Serving);
-                return Err(io::Error::new(
-                    io::ErrorKind::TimedOut,
-                    "the worker of the old build does not stop",
-                ));
-            }
-            std::thread::sleep(LOOK);
-        }
-        Ok(true)
+        std::thread::sleep(LOOK);
     }
+}
 
-    fn take_from(
+/// Decides that what was copied is this worker's.
+fn commit(former: &Ledger, attempt: u32) -> io::Result<()> {
+    match former.seat().go(attempt, Phase::Stopped, Phase::Committed) {
+        true => Ok(()),
+        false => Err(serves_on()),
+    }
+}
+
+fn serves_on() -> io::Error {
+    io::Error::new(io::ErrorKind::Interrupted, "the worker of the old build serves on")
+}
+
+impl<B: Backend> Worker<B> {
+    /// Takes what can go on in this build out of `arena`, whose worker has the ledger `former` and has stopped for
+    /// `attempt`; to be called before [`resume`](Worker::resume), on a worker whose own arena is empty. The former's
+    /// descriptors are there, at their numbers; those that are in no row of this worker's ledger afterwards are for the
+    /// caller to close. Returns how many micro-processes came, and how many stay.
+    ///
+    /// # Errors
+    /// `Interrupted` if the former serves on: then this worker must not.
+    pub fn take_over(
         &mut self,
+        former: &Ledger,
         arena: &mut Arena,
-        former: usize,
+        attempt: u32,
         migrations: &[Migration],
         listeners: &[Listener],
-    ) -> (usize, usize) {
-        let ledger = self.settings.ledger;
+    ) -> io::Result<(usize, usize)> {
         let mut descriptors: HashMap<HeapId, Vec<RawFd>> = HashMap::new();
-        for number in ledger.numbers() {
-            let (state, holder, _, owner) = ledger.read(number);
-            if holder == former && matches!(state, State::Taken | State::Owned) {
-                descriptors.entry(owner).or_default().push(number);
-            }
+        for number in former.entered() {
+            let (.., owner) = former.read(number);
+            descriptors.entry(owner).or_default().push(number);
         }
         let foreign = Foreign::of(arena);
-        let (mut came, mut stay) = (0, 0);
         let lives = arena.lives();
         let mut at = 0;
         while at < lives.len() {
             let part = arena.open_all(&lives[at..]).max(1);
             for &id in &lives[at..at + part] {
                 let descriptors = descriptors.get(&id).map_or(&[][..], Vec::as_slice);
-                match self.fetch(arena, id, &foreign, (migrations, listeners), descriptors) {
-                    Some(true) => came += 1,
-                    Some(false) => stay += 1,
-                    None => {}
-                }
+                let comes = self.fetch(arena, id, &foreign, (migrations, listeners));
+                descriptors.iter().for_each(|number| self.receive_row(former, *number, comes));
                 failpoint!("came");
             }
             arena.close_all();
             self.end_epoch();
             at += part;
         }
+        self.settings.ledger.record.inherit(former.record);
+        self.settings.ledger.seat().generation.store(former.seat().generation.load(Relaxed), Relaxed);
+        commit(former, attempt)?;
+        failpoint!("committed");
+        Ok(self.finish_take_over(former, arena))
+    }
+
+    /// Ends in the former's arena what is this worker's since the attempt was committed, and lets the former go on with the
+    /// rest. Returns how many micro-processes came, and how many stay.
+    pub fn finish_take_over(&mut self, former: &Ledger, arena: &mut Arena) -> (usize, usize) {
+        let (mut came, mut stay) = (0, 0);
+        for id in arena.lives() {
+            if self.world.arena.is_live(id) {
+                arena.destroy(id);
+                came += 1;
+                failpoint!("left");
+            } else {
+                stay += 1;
+            }
+        }
+        former.seat().finish(if stay > 0 { Phase::Draining } else { Phase::Released });
         (came, stay)
     }
 
-    /// Whether a micro-process comes; none if it ends.
+    /// Copies a micro-process; false if it stays.
     fn fetch(
         &mut self,
         arena: &mut Arena,
         id: HeapId,
         foreign: &Foreign,
         (migrations, listeners): (&[Migration], &[Listener]),
-        descriptors: &[RawFd],
-    ) -> Option<bool> {
-        if self.world.arena.is_live(id) && self.has_come(id, descriptors) {
-            // A worker before this one got so far, or further.
-            self.pass(descriptors);
-            arena.destroy(id);
-            return Some(true);
-        }
-        self.world.arena.destroy(id);
+    ) -> bool {
         match self.fate(arena, id, foreign, listeners) {
-            Fate::Ends => {
-                arena.destroy(id);
-                None
-            }
-            Fate::Stays => Some(false),
+            // The former ends its listeners when it drains.
+            Fate::Ends | Fate::Stays => false,
             fate => {
                 let comes =
                     self.world.arena.copy_from(arena, id).is_ok() && self.fit(id, foreign, &fate, migrations);
                 if !comes {
                     self.world.arena.destroy(id);
-                    return Some(false);
                 }
-                self.pass(descriptors);
-                arena.destroy(id);
-                Some(true)
+                comes
             }
         }
     }
 
-    /// Whether the copy is the one that counts: one of its descriptors is this worker's, or none is left to come.
-    fn has_come(&self, id: HeapId, left: &[RawFd]) -> bool {
-        let Settings { ledger, worker, .. } = self.settings;
-        let mine = |number| {
-            let (state, holder, _, owner) = ledger.read(number);
-            matches!(state, State::Taken | State::Owned) && (holder, owner) == (worker, id)
-        };
-        left.is_empty() || ledger.numbers().any(mine)
+    /// Enters a descriptor as it is entered in the former's ledger, if its owner comes.
+    fn receive_row(&mut self, former: &Ledger, number: RawFd, comes: bool) {
+        if !comes {
+            return;
+        }
+        let (state, descriptor, owner) = former.read(number);
+        // It has a row there, and this ledger is as large.
+        let _ = self.settings.ledger.enter(descriptor, owner);
+        if state == State::Owned {
+            self.settings.ledger.confirm(number);
+        }
+        failpoint!("row");
     }
 
     fn fate(&self, arena: &mut Arena, id: HeapId, foreign: &Foreign, listeners: &[Listener]) -> Fate {
@@ -244,32 +328,6 @@ impl<B: Backend> Worker<B> {
         };
         self.world.arena.close(id);
         fits
-    }
-
-    /// Makes the descriptors of a micro-process this worker's.
-    fn pass(&self, descriptors: &[RawFd]) {
-        let Settings { ledger, worker, .. } = self.settings;
-        for number in descriptors {
-            ledger.pass(worker, *number);
-            failpoint!("passed");
-        }
-    }
-
-    /// What is left of the former's rows is another table's: the numbers are free here.
-    fn clear_rows(&mut self, former: usize, listeners: &[RawFd]) {
-        let ledger = self.settings.ledger;
-        for number in ledger.numbers() {
-            let (state, holder, ..) = ledger.read(number);
-            if state == State::Free || holder != former {
-                continue;
-            }
-            // Who died while closing it may have done so.
-            let is_open = state != State::Closing || self.poller.is_open(number);
-            if state != State::Tool && is_open && !listeners.contains(&number) {
-                self.poller.close(number);
-            }
-            ledger.forget(number);
-        }
     }
 }
 

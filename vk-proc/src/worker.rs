@@ -8,10 +8,9 @@
 //!
 //! Events are collected first and micro-processes run afterwards; no user code runs inside collection.
 
-use crate::board;
 use crate::descriptors::{Descriptors, NONE, from_token};
 use crate::faults;
-use crate::ledger::{Ledger, Seat};
+use crate::ledger::{Ledger, Phase, Seat};
 use crate::listener;
 use crate::memory;
 use crate::panics;
@@ -57,8 +56,8 @@ pub struct Settings {
     pub max_procs: u32,
     /// Where the worker writes down what its successor has to know, and shows its counters.
     pub ledger: &'static Ledger,
-    /// Its number, from 0.
-    pub worker: usize,
+    /// The process that starts the next worker when this one dies, if there is one.
+    pub holder: Option<u32>,
 }
 
 /// What the worker knows of a micro-process while its micro-heap is closed.
@@ -125,14 +124,10 @@ pub struct Worker<B> {
     pub(crate) settings: Settings,
     pub(crate) seat: &'static Seat,
     pub(crate) failed: bool,
-    /// Whether a worker of the next build asks this one to make way.
-    pub(crate) asked: bool,
     /// Whether it has taken over everything.
     pub(crate) released: bool,
     /// Whether it has taken over some: what is left of the arena is not all that was.
     pub(crate) parted: bool,
-    /// Descriptors that are to be closed once that is allowed.
-    pub(crate) graveyard: Vec<RawFd>,
     /// From the first name on that is looked up.
     pub(crate) resolver: Option<Resolver>,
     pub(crate) pool: Pool,
@@ -150,9 +145,6 @@ impl<B: Backend> Worker<B> {
         signals: Option<OwnedFd>,
         settings: Settings,
     ) -> io::Result<Self> {
-        let Settings { ledger, worker, .. } = settings;
-        let tools = [poller.descriptor(), signals.as_ref().map(AsRawFd::as_raw_fd)];
-        tools.into_iter().flatten().for_each(|tool| ledger.enter_tool(worker, tool));
         if let Some(signals) = &signals {
             poller.add(signals.as_raw_fd(), SIGNALS)?;
         }
@@ -179,13 +171,11 @@ impl<B: Backend> Worker<B> {
             shed: NEVER,
             shed_again: 0,
             epoch_end: now,
-            seat: settings.ledger.seat(settings.worker),
+            seat: settings.ledger.seat(),
             settings,
             failed: false,
-            asked: false,
             released: false,
             parted: false,
-            graveyard: Vec::new(),
             resolver: None,
             pool: Pool::default(),
         })
@@ -240,6 +230,14 @@ impl<B: Backend> Worker<B> {
         Ok(())
     }
 
+    /// A listener can't be served any more: another worker, which has it from the keeper, is to take over.
+    pub fn lose_listener(&mut self, error: &io::Error) {
+        if self.settings.holder.is_some() {
+            tracing::error!(%error, "a listener is lost");
+            self.seat.crippled.store(1, SeqCst);
+        }
+    }
+
     /// Runs `handler` between two descriptors that stay open afterwards: standard input and output, say.
     ///
     /// # Errors
@@ -261,8 +259,14 @@ impl<B: Backend> Worker<B> {
     pub fn run(&mut self) -> io::Result<()> {
         panics::install();
         faults::install(self.seat);
-        // Whatever it opened to begin with is in the ledger, or closed.
         self.seat.starting.store(0, SeqCst);
+        match self.seat.phase().0 {
+            // What was handed over before the worker before this one died.
+            Phase::Released => self.released = true,
+            Phase::Draining => self.serve_the_rest(),
+            _ if self.is_asked() => self.make_way(),
+            _ => {}
+        }
         while self.stats.live > 0 && !self.released {
             self.turn()?;
         }
@@ -299,8 +303,7 @@ impl<B: Backend> Worker<B> {
             }
             at += part;
         }
-        self.clear_graveyard();
-        if self.asked {
+        if self.is_asked() {
             self.make_way();
         }
         Ok(())
@@ -380,7 +383,7 @@ impl<B: Backend> Worker<B> {
         if now >= self.show {
             self.show = NEVER;
             let parked = self.pool.len() as u64;
-            board::show(self.seat, &self.stats, parked, &self.world.arena.usage());
+            self.settings.ledger.record.show(&self.stats, parked, &self.world.arena.usage());
         }
         if now >= self.trim {
             self.trim();

@@ -20,9 +20,9 @@ use vk_proc::{Settings, Worker};
 const GUARDS: [Guard; 4] = [Guard::Strict, Guard::Epoch(2), Guard::Epoch(1024), Guard::Off];
 
 fn worker(sim: &Sim, guard: Guard, max_procs: u32) -> Worker<Sim> {
-    let ledger = Box::leak(Box::new(Ledger::new(1).unwrap()));
+    let ledger = Box::leak(Box::new(Ledger::alone().unwrap()));
     let config = Config { heaps: max_procs, heap_size: 4096, pool_blocks: 64, guard };
-    let settings = Settings { max_procs, ledger, worker: 0 };
+    let settings = Settings { max_procs, ledger, holder: None };
     Worker::new(Arena::new(&config).unwrap(), sim.clone(), None, settings).unwrap()
 }
 

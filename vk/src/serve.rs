@@ -9,23 +9,28 @@ use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::process::ExitCode;
 use std::sync::OnceLock;
+use std::thread;
 use tracing_subscriber::EnvFilter;
 use vk_core::{Entry, preparation, registry};
 use vk_heap::{Arena, Config, Layout};
 use vk_poll::{Backend, Choice, Epoll, Uring, set_nonblocking};
 use vk_proc::activation::{self, Inherited};
+use vk_proc::board::Board;
 use vk_proc::build::{self, Handover, Program, Sockets};
-use vk_proc::keeper::{self, Keeping, Start};
+use vk_proc::control::Control;
+use vk_proc::holder::{HOPELESS, NOT_NOW, Start};
+use vk_proc::keeper::{self, Keeping};
 use vk_proc::ledger::Ledger;
-use vk_proc::{Listener, Settings, Worker, affinity, confine, signals, socket};
+use vk_proc::takeover::{Listener, Takeover};
+use vk_proc::{Settings, Worker, affinity, confine, limits, signals, socket, sweep};
 
 /// Blocks of 64 KiB that micro-processes borrow while they stream: address space, not memory.
 const POOL_BLOCKS: u32 = 65_536;
 
-/// What keeper and workers share: the admin handler prints their counters.
-pub static LEDGER: OnceLock<Ledger> = OnceLock::new();
+/// What the workers show: the admin handler prints it.
+pub static BOARD: OnceLock<&'static Board> = OnceLock::new();
 
-/// Who serves the connections of an address.
+/// An address, and the handler of its connections.
 type Handled = (SocketAddr, &'static Entry);
 
 /// What is settled before any worker starts.
@@ -33,7 +38,8 @@ struct Plan<'a> {
     app: &'a App,
     options: &'a Options,
     poller: Choice,
-    ledger: &'static Ledger,
+    /// How many workers there are.
+    workers: usize,
 }
 
 /// Serves until a signal ends it, or standard input does.
@@ -41,10 +47,11 @@ pub fn serve(app: &App, options: &Options) -> Result<ExitCode, String> {
     // Before anybody is told that it listens.
     Layout::calculate(&arena(options)).map_err(|error| error.to_string())?;
     let wanted = addresses(app, options)?;
-    let check = || app.check.map_or(Ok(()), |check| check());
+    if wanted.len() > Ledger::LISTENERS {
+        return Err(format!("{} listeners: {} are possible", wanted.len(), Ledger::LISTENERS));
+    }
     if build::is_probe() {
-        preparation::prepare()?;
-        check()?;
+        prepare(app)?;
         println!("{}", build::probe_answer());
         return Ok(ExitCode::SUCCESS);
     }
@@ -53,72 +60,91 @@ pub fn serve(app: &App, options: &Options) -> Result<ExitCode, String> {
     let inherited = activation::take().map_err(failed("the sockets that were handed over"))?;
     log(options)?;
     signals::block().map_err(failed("can't block signals"))?;
+    limits::raise();
     // Standard input and output have one worker, in this process.
-    let workers = if options.stdio { 0 } else { options.workers };
-    let (program, handed) = match (workers, &handover) {
-        (0, _) => (None, Vec::new()),
-        (_, handover) => {
-            let program = Program::this(handover.as_ref()).map_err(failed("no /proc"))?;
-            (Some(program), handover.as_ref().map_or(Vec::new(), |handover| handover.listeners.clone()))
-        }
-    };
-    let (ledger, former, refused) = match handover {
-        Some(Handover { ledger, former, refused, .. }) => (ledger, Some(former), refused),
-        None => (Ledger::new(workers).map_err(failed("no shared memory"))?, None, false),
-    };
-    let ledger = LEDGER.get_or_init(|| ledger);
-    let addresses: Vec<SocketAddr> = wanted.iter().map(|(address, _)| *address).collect();
-    let prepare = || -> Result<_, String> {
-        preparation::prepare()?;
-        // A build that comes back served well enough before.
-        if !refused {
-            check()?;
-        }
-        let seats = seats(ledger, options).map_err(failed("no memory for micro-heaps"))?;
-        let addresses = if options.stdio { &[][..] } else { &addresses };
-        Ok((seats, listen(addresses, &handed, inherited, ledger.places())?))
-    };
-    let (seats, listeners) = match (prepare(), &former, &program) {
-        (Ok(prepared), ..) => prepared,
-        (Err(error), Some(former), Some(program)) if !refused => {
-            tracing::error!("this build can't serve, the one before it comes back: {error}");
-            return Err(failed("it can't come back")(program.exec(ledger, &handed, Some(former))));
-        }
-        (Err(error), ..) => return Err(error),
-    };
-    let plan = Plan { app, options, poller: settle(options), ledger };
-    if options.stdio {
-        let handler = app.stdio().expect("checked with the options").0;
-        return Ok(plan.work(Work::Stdio(handler)).into());
+    if options.stdio || options.workers == 0 {
+        return alone(app, options, &wanted, inherited);
     }
-    let share = |place: usize| -> Vec<Listener> {
-        listeners.iter().zip(&wanted).map(|((_, sockets), (_, handler))| (sockets[place], *handler)).collect()
+    let program = Program::this(handover.as_ref()).map_err(failed("no /proc"))?;
+    let (control, before, handed, refused) = match handover {
+        Some(Handover { control, before, listeners, refused, .. }) => (control, Some(before), listeners, refused),
+        None => {
+            prepare(app)?;
+            (Control::new(options.workers).map_err(failed("no shared memory"))?, None, Vec::new(), false)
+        }
     };
-    let Some(program) = program else { return Ok(plan.work(Work::Alone(share(0))).into()) };
+    BOARD.get_or_init(|| control.board);
+    let addresses: Vec<SocketAddr> = wanted.iter().map(|(address, _)| *address).collect();
+    let listeners = match (listen(&addresses, &handed, inherited, control.places()), &before) {
+        (Ok(listeners), _) => listeners,
+        (Err(error), Some(before)) if !refused => {
+            tracing::error!("this build can't serve, the one before it comes back: {error}");
+            return Err(failed("it can't come back")(program.exec(&control, &handed, Some(before))));
+        }
+        (Err(error), _) => return Err(error),
+    };
+    let plan = Plan { app, options, poller: settle(options), workers: control.places() };
+    let handlers: Vec<&'static Entry> = wanted.iter().map(|(_, handler)| *handler).collect();
     registry::image();
-    let limit = options.dispatch_limit;
-    let keeping = Keeping { ledger, limit, program, listeners: &listeners, seats, former, refused };
-    let status = keeper::keep(keeping, |start| plan.work(Work::Kept(share(start.place), start)));
+    let keeping = Keeping {
+        control,
+        arena: &|| Arena::memfd(&arena(options)),
+        limit: options.dispatch_limit,
+        program,
+        listeners: &listeners,
+        before,
+        refused,
+    };
+    let status = keeper::keep(keeping, |start| plan.work(start.ledger, Work::Kept(&handlers, start)));
     status.map_err(failed("the keeper failed"))
 }
 
-/// A seat and an arena for each worker.
-fn seats(ledger: &Ledger, options: &Options) -> io::Result<Vec<usize>> {
-    let sit = |place| {
-        let seat = ledger.sit(place, Arena::memfd(&arena(options))?);
-        seat.ok_or_else(|| io::Error::other("too many builds drain"))
-    };
-    (0..ledger.places()).map(sit).collect()
+/// Makes the application's tables, and asks it whether it can serve. A build that follows another one has been asked as a
+/// probe, just before.
+///
+/// In a thread of its own: what the application's code keeps in its thread, a generator of random numbers say, is not copied
+/// into each worker, and a panic of it is a line like any other error.
+fn prepare(app: &App) -> Result<(), String> {
+    let check = || preparation::prepare().and_then(|()| app.check.map_or(Ok(()), |check| check()));
+    thread::scope(|scope| scope.spawn(check).join()).unwrap_or_else(|_| Err("the application's check has panicked".into()))
+}
+
+/// Serves in this process, without a keeper.
+fn alone(
+    app: &App,
+    options: &Options,
+    wanted: &[Handled],
+    inherited: Vec<Inherited>,
+) -> Result<ExitCode, String> {
+    let failed = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
+    prepare(app)?;
+    let control = Control::new(0).map_err(failed("no shared memory"))?;
+    let memfd = Arena::memfd(&arena(options)).map_err(failed("no memory for micro-heaps"))?;
+    let number = memfd.as_raw_fd();
+    let slot = control.occupy(0, memfd).map_err(failed("no shared memory"))?;
+    let ledger = control.ledger(slot).map_err(failed("no shared memory"))?;
+    ledger.set_base(&[number]);
+    BOARD.get_or_init(|| control.board);
+    let plan = Plan { app, options, poller: settle(options), workers: 0 };
+    if options.stdio {
+        let handler = app.stdio().expect("checked with the options").0;
+        return Ok(plan.work(ledger, Work::Stdio(handler)).into());
+    }
+    let addresses: Vec<SocketAddr> = wanted.iter().map(|(address, _)| *address).collect();
+    let sockets = listen(&addresses, &[], inherited, 1)?;
+    let listeners: Vec<Listener> =
+        sockets.iter().zip(wanted).map(|((_, sockets), (_, handler))| (sockets[0], *handler)).collect();
+    Ok(plan.work(ledger, Work::Alone(listeners)).into())
 }
 
 /// What a worker serves.
-enum Work {
+enum Work<'a> {
     /// Standard input and output, in this process.
     Stdio(&'static Entry),
     /// Connections, in this process.
     Alone(Vec<Listener>),
-    /// Connections, in a process of its own, going on with what is left by the worker before it.
-    Kept(Vec<Listener>, Start),
+    /// Connections that these handlers serve, in a process of its own, going on with what the worker before it has left.
+    Kept(&'a [&'static Entry], Start),
 }
 
 fn log(options: &Options) -> Result<(), String> {
@@ -214,31 +240,43 @@ fn arena(options: &Options) -> Config {
     }
 }
 
-/// The exit status of a worker that can't take over now: another one may.
-const NOT_NOW: u8 = 3;
-
 impl Plan<'_> {
     /// Runs a worker on the chosen poller; the exit status of its process.
-    fn work(&self, what: Work) -> u8 {
-        let result = match self.poller {
-            Choice::Epoll => Epoll::new().and_then(|poller| self.run(poller, what)),
-            Choice::Uring | Choice::Auto => Uring::new().and_then(|poller| self.run(poller, what)),
+    fn work(&self, ledger: &'static Ledger, what: Work<'_>) -> u8 {
+        let takeover = match &what {
+            Work::Kept(_, Start { former: Some(former), .. }) => match Takeover::begin(*former, ledger) {
+                Ok(takeover) => Some(takeover),
+                Err(error) => {
+                    tracing::error!(%error, "can't take over from the worker before");
+                    return NOT_NOW;
+                }
+            },
+            _ => None,
         };
-        match result {
-            Ok(status) => status,
-            Err(error) => {
-                tracing::error!(%error, "a worker can't serve");
-                keeper::HOPELESS
+        let result = match self.poller {
+            Choice::Epoll => Epoll::new().and_then(|poller| self.run(poller, ledger, what, takeover)),
+            Choice::Uring | Choice::Auto => {
+                Uring::new().and_then(|poller| self.run(poller, ledger, what, takeover))
             }
-        }
+        };
+        result.unwrap_or_else(|error| {
+            tracing::error!(%error, "a worker can't serve");
+            HOPELESS
+        })
     }
 
-    fn run<B: Backend>(&self, poller: B, what: Work) -> io::Result<u8> {
+    fn run<B: Backend>(
+        &self,
+        poller: B,
+        ledger: &'static Ledger,
+        what: Work<'_>,
+        takeover: Option<Takeover>,
+    ) -> io::Result<u8> {
         let config = arena(self.options);
-        let seat = if let Work::Kept(_, start) = &what { start.seat } else { 0 };
-        let arena = Arena::attach(self.ledger.seat(seat).arena(), &config)?;
-        let settings = Settings { max_procs: config.heaps, ledger: self.ledger, worker: seat };
-        // Its process ends with it. What it would close here, the keeper closes, and only then is the number free.
+        let arena = Arena::attach(ledger.arena(), &config)?;
+        let holder = matches!(what, Work::Kept(..)).then(std::os::unix::process::parent_id);
+        let settings = Settings { max_procs: config.heaps, ledger, holder };
+        // Its process ends with it.
         let mut worker =
             ManuallyDrop::new(Worker::new(arena, poller, Some(signals::descriptor(&[])?), settings)?);
         match what {
@@ -253,34 +291,52 @@ impl Plan<'_> {
                 listeners.iter().try_for_each(|(socket, handler)| worker.listen(*socket, handler))?;
                 worker.run()?;
             }
-            Work::Kept(listeners, start) => {
-                let sockets: Vec<RawFd> = listeners.iter().map(|(socket, _)| *socket).collect();
-                for former in start.formers {
-                    match worker.take_over(former, &config, self.app.migrations, &listeners) {
-                        Ok((0, 0)) => {}
-                        Ok((came, stay)) => tracing::info!(came, stay, "took over from the build before"),
-                        Err(error) => {
-                            tracing::error!(%error, "can't take over from the build before");
-                            return Ok(NOT_NOW);
-                        }
-                    }
-                }
-                worker.resume(start.death, &sockets);
-                for (socket, handler) in listeners.into_iter().filter(|_| !start.ending) {
-                    if !worker.is_listening(socket) {
-                        worker.listen(socket, handler)?;
-                    }
-                }
-                affinity::pin(start.place, self.ledger.places());
-                confine::worker(&self.options.confinement)?;
-                worker.run()?;
+            Work::Kept(handlers, start) => {
+                self.keep_on(&mut worker, handlers, &start, takeover)?;
                 if worker.has_made_way() {
+                    ledger.end_in_order();
                     return Ok(0);
                 }
             }
         }
         worker.check_conservation().map_err(io::Error::other)?;
+        ledger.end_in_order();
         Ok(u8::from(worker.has_failed()))
+    }
+
+    /// Goes on with what the worker before this one has left, and serves.
+    fn keep_on<B: Backend>(
+        &self,
+        worker: &mut Worker<B>,
+        handlers: &[&'static Entry],
+        start: &Start,
+        takeover: Option<Takeover>,
+    ) -> io::Result<()> {
+        let base = start.ledger.numbers_of_base();
+        let listeners: Vec<Listener> = base[1..].iter().copied().zip(handlers.iter().copied()).collect();
+        if let Some(takeover) = takeover {
+            let config = arena(self.options);
+            let (came, stay) = takeover.finish(worker, &config, self.app.migrations, &listeners)?;
+            tracing::info!(came, stay, "took over from the worker before");
+        }
+        let was_opening = start.ledger.is_opening();
+        worker.resume(start.death, &base[1..]);
+        if was_opening {
+            sweep::sweep_sockets(start.ledger, &[&base[..], &[0, 1, 2]].concat());
+        }
+        if !start.ending && !start.ledger.has_handed_over() {
+            for (socket, handler) in listeners {
+                if !worker.is_listening(socket)
+                    && let Err(error) = worker.listen(socket, handler)
+                {
+                    worker.lose_listener(&error);
+                }
+            }
+        }
+        affinity::pin(start.place, self.workers);
+        confine::worker(&self.options.confinement)?;
+        limits::reserve()?;
+        worker.run()
     }
 }
 

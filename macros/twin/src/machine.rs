@@ -26,7 +26,7 @@ pub fn report(outcome: Outcome) {
 /// Runs `handler` on a stream of the simulator, whose other end follows `script`.
 pub fn run(handler: &'static Entry, script: &Script) -> Observed {
     static LEDGER: OnceLock<Ledger> = OnceLock::new();
-    let ledger = LEDGER.get_or_init(|| Ledger::new(1).expect("a page"));
+    let ledger = LEDGER.get_or_init(|| Ledger::alone().expect("a page"));
     let mut dice = Dice::new(script.seed);
     let calm = script.seed == 0 || dice.one_in(4);
     let faults = if calm { Faults::NONE } else { Faults::ALL };
@@ -35,7 +35,7 @@ pub fn run(handler: &'static Entry, script: &Script) -> Observed {
     let guard = *dice.pick(&[Guard::Strict, Guard::Epoch(1), Guard::Off]);
     let config = Config { heaps: 2, heap_size: HEAP, pool_blocks, guard };
     let sim = Sim::new(script.seed, faults);
-    let settings = Settings { max_procs: 2, ledger, worker: 0 };
+    let settings = Settings { max_procs: 2, ledger, holder: None };
     let mut worker =
         Worker::new(Arena::new(&config).expect("memory"), sim.clone(), None, settings).expect("a worker");
 

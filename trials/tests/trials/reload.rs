@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
-use vk_proc::ledger::Snapshot;
+use vk_proc::control::Snapshot;
 use vk_trials::{Load, Probe, Setup, Trial, Wrong, seed};
 use vk_try::{Process, Random, SIGHUP, SIGKILL, SIGTERM, eventually};
 

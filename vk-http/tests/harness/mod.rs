@@ -33,8 +33,8 @@ pub fn serve_in<C: Coroutine<Args = (), Output = io::Result<()>>>(
     let worker = thread::spawn(move || {
         prepare();
         let config = Config { heaps: 4, heap_size, pool_blocks: 16, guard: Guard::default() };
-        let ledger = Box::leak(Box::new(Ledger::new(1).unwrap()));
-        let settings = Settings { max_procs: 4, ledger, worker: 0 };
+        let ledger = Box::leak(Box::new(Ledger::alone().unwrap()));
+        let settings = Settings { max_procs: 4, ledger, holder: None };
         let mut worker =
             Worker::new(Arena::new(&config).unwrap(), Epoll::new().unwrap(), None, settings).unwrap();
         let number = server.as_raw_fd();

@@ -14,10 +14,10 @@ use vk_proc::{Settings, Worker};
 /// What `C` answers to `input`, which comes cut at `cuts` and then ends; without dates.
 pub fn answers<C: Coroutine<Args = (), Output = io::Result<()>>>(input: &[u8], cuts: &[usize]) -> Vec<u8> {
     static LEDGER: OnceLock<Ledger> = OnceLock::new();
-    let ledger = LEDGER.get_or_init(|| Ledger::new(1).unwrap());
+    let ledger = LEDGER.get_or_init(|| Ledger::alone().unwrap());
     let sim = Sim::new(1, Faults::NONE);
     let config = Config { heaps: 1, heap_size: 4096, pool_blocks: 64, guard: Guard::Off };
-    let settings = Settings { max_procs: 1, ledger, worker: 0 };
+    let settings = Settings { max_procs: 1, ledger, holder: None };
     let mut worker = Worker::new(Arena::new(&config).unwrap(), sim.clone(), None, settings).unwrap();
     let (stream, peer) = sim.stream();
     worker.start_on(Entry::handler::<C>(), stream, stream).unwrap();

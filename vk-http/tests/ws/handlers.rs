@@ -156,8 +156,8 @@ fn talks<C: Coroutine<Args = (), Output = io::Result<()>>>(
 ) -> Vec<u8> {
     let sim = Sim::new(1, Faults::NONE);
     let config = Config { heaps: 1, heap_size: 4096, pool_blocks: 4, guard: Guard::Off };
-    let ledger = Box::leak(Box::new(Ledger::new(1).unwrap()));
-    let settings = Settings { max_procs: 1, ledger, worker: 0 };
+    let ledger = Box::leak(Box::new(Ledger::alone().unwrap()));
+    let settings = Settings { max_procs: 1, ledger, holder: None };
     let mut worker = Worker::new(Arena::new(&config).unwrap(), sim.clone(), None, settings).unwrap();
     let (stream, peer) = sim.stream();
     worker.start_on(Entry::handler::<C>(), stream, stream).unwrap();

@@ -1,10 +1,8 @@
-//! Where a worker sits: what is noted of it.
+//! The state of a worker: what its holder and its successor have to know.
 #![allow(unsafe_code)]
 
-use crate::board::COLUMNS;
 use crate::shared::Cell;
-use std::os::fd::{BorrowedFd, RawFd};
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 /// How far a worker has come with handing over to one of the next build.
@@ -15,40 +13,49 @@ pub enum Phase {
     Serving,
     /// Its successor asks it to stop between two dispatches.
     Asked,
-    /// It has stopped, and waits for what its successor leaves to it.
+    /// It has stopped, and sends its descriptors to the successor.
     Stopped,
+    /// What can go on in the successor is the successor's.
+    Committed,
     /// Nothing is left to it.
     Released,
     /// It serves what was left to it.
     Draining,
 }
 
-/// What is noted of one worker.
+/// What is noted of a worker.
 #[derive(Debug)]
 #[repr(C, align(128))]
 pub struct Seat {
-    /// The worker's process; 0 while the seat is free.
+    /// The worker's process.
     pub pid: AtomicU32,
-    /// Which of the workers it is: there are several seats, for each build that still serves.
-    pub place: AtomicU32,
-    pub(super) phase: AtomicU32,
-    /// The number of the memfd that its arena is in; 0 for none.
-    pub(super) arena: AtomicU32,
+    /// The phase, and above it the number of the attempt to take over.
+    phase: AtomicU32,
+    /// Attempts to take over from the worker, so far.
+    attempts: AtomicU32,
+    /// The process that takes over, and waits for the worker's descriptors.
+    pub successor: AtomicU32,
+    /// Whether the worker has ended in order: its holder does not start another one.
+    pub ended: AtomicU32,
+    /// Whether the worker wants to be taken over: it has lost a descriptor that only the keeper has, too.
+    pub crippled: AtomicU32,
     /// The micro-process that is being dispatched, as bits of its id; 0 while none is.
     pub running: AtomicU64,
     /// Dispatches so far: a watchdog sees whether it is still the same one.
     pub dispatches: AtomicU64,
-    /// 1 until a worker serves: what it opens for itself may be in no row yet.
+    /// 1 until a worker serves.
     pub starting: AtomicU32,
-    /// Odd while a descriptor is being opened or closed.
+    /// Odd while a descriptor is being opened.
     pub taking: AtomicU32,
+    /// Above the largest number that was ever in a row.
+    pub high: AtomicU32,
     /// The generation of the descriptor that was entered last.
     pub generation: AtomicU32,
-    /// Whom the deaths of workers are attributed to, and how many in a row.
+    /// The micro-process that the deaths of workers are attributed to, and how many in a row.
     pub suspect: AtomicU64,
     /// See [`suspect`](Seat::suspect).
     pub strikes: AtomicU32,
-    /// Workers that have begun to take over since one has finished doing so.
+    /// Workers that have begun to resume since one has finished doing so.
     pub recoveries: AtomicU32,
     /// The signal of the fault that the worker died of, 0 if it died of none; the address of the fault, and of the
     /// instruction.
@@ -57,56 +64,93 @@ pub struct Seat {
     pub address: AtomicU64,
     /// See [`fault`](Seat::fault).
     pub instruction: AtomicU64,
-    /// What the worker [shows](crate::board::show).
-    pub counters: [AtomicU64; COLUMNS.len()],
 }
 // SAFETY: atomics.
 unsafe impl Cell for Seat {}
 
+/// Bits of a phase.
+const BITS: u32 = 8;
+
 impl Seat {
-    /// See [`Phase`].
-    pub fn phase(&self) -> Phase {
-        match self.phase.load(Acquire) {
+    /// The phase, and the attempt that it belongs to.
+    pub fn phase(&self) -> (Phase, u32) {
+        let word = self.phase.load(Acquire);
+        let phase = match word & ((1 << BITS) - 1) {
             1 => Phase::Asked,
             2 => Phase::Stopped,
-            3 => Phase::Released,
-            4 => Phase::Draining,
+            3 => Phase::Committed,
+            4 => Phase::Released,
+            5 => Phase::Draining,
             _ => Phase::Serving,
+        };
+        (phase, word >> BITS)
+    }
+
+    /// Whether there is something to take over, or to finish taking over.
+    pub fn hands_over(&self) -> bool {
+        !matches!(self.phase().0, Phase::Released | Phase::Draining)
+    }
+
+    /// The number of one more attempt to take over.
+    pub(crate) fn next_attempt(&self) -> u32 {
+        self.attempts.fetch_add(1, SeqCst).wrapping_add(1) & (u32::MAX >> BITS)
+    }
+
+    /// Asks the worker to stop for an attempt of the process `successor`.
+    pub(crate) fn ask(&self, attempt: u32, successor: u32) {
+        self.successor.store(successor, Relaxed);
+        self.phase.store(word(Phase::Asked, attempt), SeqCst);
+    }
+
+    /// Goes from one phase of an attempt to another; false if it is no longer in the first.
+    #[must_use]
+    pub fn go(&self, attempt: u32, from: Phase, to: Phase) -> bool {
+        let (from, to) = (word(from, attempt), word(to, attempt));
+        self.phase.compare_exchange(from, to, SeqCst, Relaxed).is_ok()
+    }
+
+    /// The worker serves on, unless the successor's attempt is committed.
+    pub(crate) fn serve_on(&self) {
+        let (phase, attempt) = self.phase();
+        if matches!(phase, Phase::Asked | Phase::Stopped) {
+            // Where it fails, the successor was faster.
+            let _ = self.go(attempt, phase, Phase::Serving);
         }
     }
 
-    /// See [`Phase`].
-    pub fn set_phase(&self, phase: Phase) {
-        self.phase.store(phase as u32, Release);
+    /// Ends an attempt that is committed, or was never needed.
+    pub(crate) fn finish(&self, phase: Phase) {
+        self.phase.store(word(phase, self.phase().1), SeqCst);
     }
+}
 
-    /// Makes it the seat of the worker at `place`, with nothing of who sat there before.
-    pub(super) fn take(&self, place: usize, arena: RawFd) {
-        let words = [&self.suspect, &self.running, &self.dispatches];
-        words.into_iter().for_each(|word| word.store(0, Relaxed));
-        let halves = [
-            &self.pid,
-            &self.starting,
-            &self.taking,
-            &self.strikes,
-            &self.recoveries,
-            &self.fault,
-            &self.phase,
-        ];
-        halves.into_iter().for_each(|half| half.store(0, Relaxed));
-        self.counters.iter().for_each(|counter| counter.store(0, Relaxed));
-        self.place.store(place as u32, Relaxed);
-        self.arena.store(arena as u32, Release);
-    }
+fn word(phase: Phase, attempt: u32) -> u32 {
+    attempt << BITS | phase as u32
+}
 
-    /// Whether nobody sits there.
-    pub fn is_free(&self) -> bool {
-        self.arena.load(Acquire) == 0
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::Ledger;
 
-    /// The memfd of its arena.
-    pub fn arena(&self) -> BorrowedFd<'static> {
-        // SAFETY: the keeper opened it, and it is closed by `Ledger::vacate` only, when nobody is to use the seat.
-        unsafe { BorrowedFd::borrow_raw(self.arena.load(Acquire) as RawFd) }
+    #[test]
+    fn a_late_attempt_is_not_committed() {
+        let ledger = Ledger::alone().unwrap();
+        let seat = ledger.seat();
+        let first = seat.next_attempt();
+        seat.ask(first, 1);
+        assert!(seat.go(first, Phase::Asked, Phase::Stopped));
+        seat.serve_on();
+        assert_eq!(seat.phase().0, Phase::Serving);
+        let second = seat.next_attempt();
+        seat.ask(second, 2);
+        assert!(seat.go(second, Phase::Asked, Phase::Stopped));
+        assert!(!seat.go(first, Phase::Stopped, Phase::Committed));
+        assert!(seat.go(second, Phase::Stopped, Phase::Committed));
+        seat.serve_on();
+        assert_eq!(seat.phase(), (Phase::Committed, second));
+        assert!(seat.hands_over());
+        seat.finish(Phase::Draining);
+        assert!(!seat.hands_over());
     }
 }

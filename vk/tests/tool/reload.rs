@@ -46,33 +46,34 @@ fn nobody_else_is_signalled() {
 }
 
 #[test]
-fn a_ledger_that_is_none_is_refused() {
+fn a_control_page_that_is_none_is_refused() {
     let garbage = stand_in(&["garbage"]);
     let (status, said) = run(&["reload", &pid(&garbage)]);
     assert_eq!(status, Some(1));
-    assert!(said.contains("can't be looked at: a ledger of another version"), "{said}");
+    assert!(said.contains("can't be looked at: a control page of another version"), "{said}");
     assert!(!garbage.log().contains("ignored"));
     assert_eq!(run(&["ps", &pid(&garbage)]).0, Some(1));
 }
 
 #[test]
-fn who_only_looks_at_a_ledger_has_none() {
+fn a_reader_of_a_control_page_has_none() {
     let keeper = stand_in(&["reload"]);
     let descriptors = fs::read_dir(format!("/proc/{}/fd", pid(&keeper))).expect("our child");
-    let ledger = descriptors.map(|entry| entry.expect("our child").path()).find(|path| {
+    let page = descriptors.map(|entry| entry.expect("our child").path()).find(|path| {
         let link = fs::read_link(path).expect("our child's descriptors stay");
-        link.starts_with("/memfd:vk-ledger (deleted)")
+        link.starts_with("/memfd:vk-control (deleted)")
     });
     // This process is the keeper's parent, and would be taken for the keeper's keeper.
-    let _looking = File::open(ledger.expect("it has a ledger")).expect("ours");
+    let _looking = File::open(page.expect("it has one")).expect("ours");
     assert_eq!(run(&["reload", &pid(&keeper)]), (Some(0), String::new()));
 }
 
 #[test]
 fn a_worker_names_its_keeper() {
     let app = echo("1");
-    eventually("a worker", || !app.process().children().is_empty());
-    let worker = app.process().children()[0].0;
+    let workers = || app.process().children().iter().flat_map(|holder| holder.children()).collect::<Vec<_>>();
+    eventually("a worker", || !workers().is_empty());
+    let worker = workers()[0].0;
     let said = format!("vk: process {worker} is a worker: its keeper is {}\n", pid(&app));
     assert_eq!(run(&["reload", &worker.to_string()]), (Some(1), said));
 }

@@ -1,13 +1,13 @@
 //! A keeper without workers: it answers each SIGHUP with the next of its arguments, `reload`, `refuse` or `ignore`,
 //! and says on standard error when it can be signalled. As first argument, `end:N`: it ends at once, with status N;
-//! `garbage`: its ledger is none.
+//! `garbage`: its control page is none.
 
 use std::fs::File;
 use std::io::Write;
 use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::Duration;
-use vk_proc::ledger::Ledger;
+use vk_proc::control::Control;
 use vk_proc::signals;
 
 fn main() -> ExitCode {
@@ -17,9 +17,9 @@ fn main() -> ExitCode {
     }
     signals::block().expect("signals can be blocked");
     let descriptor = signals::descriptor(&[]).expect("a descriptor");
-    let ledger = Ledger::new(2).expect("memory");
+    let control = Control::new(2).expect("memory");
     if answers.next_if_eq("garbage").is_some() {
-        let path = format!("/proc/self/fd/{}", ledger.memfd());
+        let path = format!("/proc/self/fd/{}", control.memfds()[0]);
         let mut file = File::options().write(true).open(path).expect("our own descriptor");
         file.write_all(&[0xff; 4096]).expect("memory");
     }
@@ -28,8 +28,8 @@ fn main() -> ExitCode {
         match signals::next(&descriptor) {
             None => sleep(Duration::from_millis(5)),
             Some(1) => match answers.next().as_deref() {
-                Some("reload") => ledger.count_reload(),
-                Some("refuse") => ledger.count_refused(),
+                Some("reload") => control.count_reload(),
+                Some("refuse") => control.count_refused(),
                 _ => eprintln!("ignored"),
             },
             Some(signal) => {

@@ -1,19 +1,19 @@
 //! The tool `vk`: looks after running applications.
 //!
 //! ```text
-//! vk reload PID ── SIGHUP ──► keeper          vk ps ──► /proc/*/fd: who has a ledger
+//! vk reload PID ── SIGHUP ──► keeper          vk ps ──► /proc/*/fd: control pages
 //!    │                          │ counts        │
-//!    └──── reads ──── ledger ◄──┘               └─ reads ── ledger
+//!    └──── reads ─ control page ◄──┘               └─ reads ── control page
 //!
 //! vk watch: runs a keeper as its child, and reloads it each time its binary was replaced
 //! ```
 //!
-//! Invariants: a signal goes to nobody but a keeper and `watch`'s own child; what a ledger says is shown or
+//! Invariants: a signal goes to nobody but a keeper and `watch`'s own child; what a control page says is shown or
 //! compared, and never believed.
 #![forbid(unsafe_code)]
 
 mod binary;
-mod holder;
+mod keeper;
 mod process;
 mod ps;
 mod reload;

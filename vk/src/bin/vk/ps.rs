@@ -1,12 +1,12 @@
 //! `vk ps`: keepers and their workers, as a table.
 
-use crate::holder::{self, Holder};
+use crate::keeper;
 use crate::process;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 use vk_heap::HeapId;
-use vk_proc::ledger::{Seen, Snapshot};
+use vk_proc::control::{Seen, Snapshot};
 
 const TITLES: [&str; 11] = [
     "WORKER",
@@ -27,7 +27,7 @@ type Row = [String; TITLES.len()];
 /// Shows one keeper, or all.
 pub fn ps(pid: Option<u32>) -> Result<ExitCode, String> {
     let keepers = match pid {
-        Some(pid) => vec![(pid, holder::keeper(pid)?)],
+        Some(pid) => vec![(pid, keeper::keeper(pid)?)],
         None => keepers(),
     };
     if keepers.is_empty() {
@@ -41,11 +41,8 @@ pub fn ps(pid: Option<u32>) -> Result<ExitCode, String> {
 }
 
 fn keepers() -> Vec<(u32, Snapshot)> {
-    let keeper = |pid| match Holder::of(pid) {
-        Ok(Some(Holder::Keeper(snapshot))) => Some((pid, snapshot)),
-        // Somebody else's, or gone meanwhile.
-        _ => None,
-    };
+    // Those of other users, and those that have just ended, are left out.
+    let keeper = |pid| Some((pid, Snapshot::of(pid).ok().flatten()?));
     process::all().into_iter().filter_map(keeper).collect()
 }
 
@@ -78,9 +75,9 @@ fn rows(keeper: u32, snapshot: &Snapshot) -> Vec<Row> {
 }
 
 fn row(keeper: u32, seen: &Seen) -> Row {
-    // What it shows may be the pid of one that is dead, or of nobody.
-    let pid = u32::try_from(seen.counter("vk_pid")).ok();
-    let pid = pid.filter(|pid| *pid == keeper || process::parent(*pid) == Some(keeper));
+    // A process that serves without a keeper is its own worker.
+    let pid = Some(if seen.holder == 0 && seen.worker == 0 { keeper } else { seen.worker });
+    let pid = pid.filter(|pid| *pid != 0);
     let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".into());
     [
         // What a build before this one still serves.

@@ -1,12 +1,12 @@
-//! `vk reload`: a keeper is told to go on with another build, and says in its ledger how that went.
+//! `vk reload`: a keeper is told to go on with another build, and says in its control page how that went.
 
-use crate::{holder, process};
+use crate::{keeper as find, process};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
-use vk_proc::ledger::Snapshot;
+use vk_proc::control::Snapshot;
 
 /// How often to look for the outcome.
 pub const LOOK: Duration = Duration::from_millis(20);
@@ -23,8 +23,8 @@ pub struct Reload {
 impl Reload {
     /// Tells a keeper to go on with the binary that lies at its path now; or in one line why it can't be told.
     pub fn ask(keeper: u32, timeout: Duration) -> Result<Reload, String> {
-        let before = holder::keeper(keeper)?;
-        if holder::is_alone(keeper, &before) {
+        let before = find::keeper(keeper)?;
+        if find::is_alone(&before) {
             return Err(format!("process {keeper} serves without a keeper: nobody can reload it"));
         }
         let pid = i32::try_from(keeper).map_err(|error| error.to_string())?;
@@ -36,7 +36,7 @@ impl Reload {
     /// How it went, if that is known by now; where the old build goes on, in one line why.
     pub fn outcome(&self) -> Option<Result<(), String>> {
         let Reload { keeper, before, timeout, asked } = self;
-        // While one build becomes the other, the ledger may be out of sight for a moment.
+        // While one build becomes the other, the control page may be out of sight for a moment.
         if let Ok(Some(now)) = Snapshot::of(*keeper) {
             if now.refused != before.refused {
                 return Some(Err(format!(

@@ -1,0 +1,232 @@
+//! Descriptors on their way from a worker to its successor, whose table is another one: unix(7), SCM_RIGHTS.
+//!
+//! ```text
+//! former worker ── numbers 7 8 12 … with their descriptors ──► successor: each at the number that it had
+//! ```
+//!
+//! Numbers stay what they are, since they lie in micro-heaps. They ascend, so the kernel, which gives the lowest free
+//! numbers, never gives one that a later descriptor is to have, but for those that the successor has moved out of the way.
+#![allow(unsafe_code)]
+
+use nix::cmsg_space;
+use nix::errno::Errno;
+use nix::sys::socket::{
+    AddressFamily, Backlog, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr,
+    accept4, bind, connect, getsockopt, listen, recvmsg, sendmsg, setsockopt, socket, sockopt,
+};
+use nix::sys::time::TimeVal;
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::time::{Duration, Instant};
+
+/// Descriptors in one message: SCM_MAX_FD of the kernel.
+const BATCH: usize = 253;
+
+/// How long a message may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Where a successor, by its pid, waits for the descriptors of an attempt: an abstract address.
+fn address(successor: u32, attempt: u32) -> io::Result<UnixAddr> {
+    Ok(UnixAddr::new_abstract(format!("vk-takeover-{successor}-{attempt}").as_bytes())?)
+}
+
+fn endpoint() -> io::Result<OwnedFd> {
+    let end = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None)?;
+    let patience = TimeVal::new(PATIENCE.as_secs() as i64, 0);
+    setsockopt(&end, sockopt::ReceiveTimeout, &patience)?;
+    setsockopt(&end, sockopt::SendTimeout, &patience)?;
+    Ok(end)
+}
+
+/// Sends the descriptors with these numbers, which ascend, to a successor.
+///
+/// # Errors
+/// Those of socket(2), connect(2) and sendmsg(2); `TimedOut` if the successor does not take them.
+pub fn send(successor: u32, attempt: u32, numbers: &[RawFd]) -> io::Result<()> {
+    let end = endpoint()?;
+    connect(end.as_raw_fd(), &address(successor, attempt)?)?;
+    let until = Instant::now() + PATIENCE;
+    for batch in numbers.chunks(BATCH) {
+        let bytes: Vec<u8> = batch.iter().flat_map(|number| number.to_ne_bytes()).collect();
+        loop {
+            let rights = [ControlMessage::ScmRights(batch)];
+            let sent = sendmsg::<()>(end.as_raw_fd(), &[IoSlice::new(&bytes)], &rights, MsgFlags::MSG_NOSIGNAL, None);
+            match sent {
+                Ok(_) => break,
+                // As many are under way as this user may have open: the successor takes some.
+                Err(Errno::ETOOMANYREFS | Errno::EINTR) if Instant::now() < until => {
+                    std::thread::sleep(Duration::from_micros(100));
+                }
+                Err(Errno::EAGAIN) => return Err(ErrorKind::TimedOut.into()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    // A message without a descriptor says that these are all.
+    sendmsg::<()>(end.as_raw_fd(), &[IoSlice::new(&[0; 4])], &[], MsgFlags::MSG_NOSIGNAL, None)?;
+    Ok(())
+}
+
+/// Where the descriptors of an attempt arrive.
+#[derive(Debug)]
+pub struct Receiver {
+    end: OwnedFd,
+    /// The attempt.
+    pub attempt: u32,
+}
+
+impl Receiver {
+    /// The receiver of this process for an attempt.
+    ///
+    /// # Errors
+    /// Those of socket(2), bind(2) and listen(2).
+    pub fn new(attempt: u32) -> io::Result<Receiver> {
+        let end = endpoint()?;
+        bind(end.as_raw_fd(), &address(std::process::id(), attempt)?)?;
+        listen(&end, Backlog::new(1)?)?;
+        Ok(Receiver { end, attempt })
+    }
+
+    /// Receives the descriptors with the numbers `expected`, which ascend, from the worker with this pid, each at its number,
+    /// which is free here or this receiver's. Returns the numbers that came.
+    ///
+    /// # Errors
+    /// Those of accept(2) and recvmsg(2); `PermissionDenied` if another process sends; `UnexpectedEof` if the worker ends
+    /// before it has sent all, EMFILE if there are too many; `AlreadyExists` if a number is taken.
+    pub fn receive(self, from: u32, expected: &[RawFd]) -> io::Result<Vec<RawFd>> {
+        let receiver = moved(self.end, expected)?;
+        // SAFETY: the kernel just gave this descriptor to this process.
+        let end = unsafe { OwnedFd::from_raw_fd(accept4(receiver.as_raw_fd(), SockFlag::SOCK_CLOEXEC)?) };
+        let end = moved(end, expected)?;
+        let patience = TimeVal::new(PATIENCE.as_secs() as i64, 0);
+        setsockopt(&end, sockopt::ReceiveTimeout, &patience)?;
+        let peer = getsockopt(&end, sockopt::PeerCredentials)?;
+        if u32::try_from(peer.pid()) != Ok(from) {
+            return Err(ErrorKind::PermissionDenied.into());
+        }
+        let mut all = Vec::new();
+        loop {
+            let mut bytes = [0; 4 * BATCH];
+            let mut space = cmsg_space!([RawFd; BATCH]);
+            let mut parts = [IoSliceMut::new(&mut bytes)];
+            let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+            let message = recvmsg::<()>(end.as_raw_fd(), &mut parts, Some(&mut space), flags)?;
+            let (len, truncated) = (message.bytes, message.flags.contains(MsgFlags::MSG_CTRUNC));
+            let mut received = Vec::new();
+            for part in message.cmsgs()? {
+                if let ControlMessageOwned::ScmRights(numbers) = part {
+                    // SAFETY: the kernel just gave these descriptors to this process.
+                    received.extend(numbers.into_iter().map(|number| unsafe { OwnedFd::from_raw_fd(number) }));
+                }
+            }
+            if truncated {
+                return Err(io::Error::from_raw_os_error(libc::EMFILE));
+            }
+            let numbers: Vec<RawFd> = bytes[..len]
+                .chunks_exact(4)
+                .map(|number| RawFd::from_ne_bytes(std::array::from_fn(|at| number[at])))
+                .collect();
+            match (len, received.len()) {
+                (0, _) => return Err(ErrorKind::UnexpectedEof.into()),
+                (_, 0) => return Ok(all),
+                (_, count) if count == numbers.len() => {}
+                _ => return Err(ErrorKind::InvalidData.into()),
+            }
+            // From the highest: none is put over one that is still to be put somewhere.
+            for (descriptor, number) in received.into_iter().zip(&numbers).rev() {
+                place(descriptor, *number)?;
+            }
+            all.extend(numbers);
+        }
+    }
+}
+
+/// The descriptor at a number that is not among `taken`.
+fn moved(descriptor: OwnedFd, taken: &[RawFd]) -> io::Result<OwnedFd> {
+    let number = make_way(descriptor.as_raw_fd(), taken)?;
+    std::mem::forget(descriptor);
+    // SAFETY: `make_way` has closed the former number, or it is the same.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Puts a descriptor at a number that is free.
+fn place(descriptor: OwnedFd, number: RawFd) -> io::Result<()> {
+    if descriptor.as_raw_fd() == number {
+        std::mem::forget(descriptor);
+        return Ok(());
+    }
+    if number < 3 || !is_free(number) {
+        return Err(ErrorKind::AlreadyExists.into());
+    }
+    // SAFETY: numbers; `number` is free, as asked above, in a table that this thread alone uses.
+    match unsafe { libc::dup3(descriptor.as_raw_fd(), number, libc::O_CLOEXEC) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+/// The inode that a descriptor of this process leads to; none if it is not open.
+pub(crate) fn inode(number: RawFd) -> Option<u64> {
+    // SAFETY: plain numbers, for which zeroes are valid.
+    let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+    // SAFETY: `stat` is valid for the write.
+    (unsafe { libc::fstat(number, &mut stat) } == 0).then_some(stat.st_ino)
+}
+
+/// Closes a descriptor that the caller gives up.
+pub fn close(number: RawFd) {
+    // SAFETY: numbers; nothing of this process uses it any more, as the caller says.
+    unsafe { libc::close(number) };
+}
+
+/// Whether no descriptor of this process has the number.
+fn is_free(number: RawFd) -> bool {
+    // SAFETY: numbers.
+    unsafe { libc::fcntl(number, libc::F_GETFD) < 0 }
+}
+
+/// Moves a descriptor of this process to the lowest free number that is not among `taken`, which ascend, if it has one of
+/// those; its number then.
+///
+/// # Errors
+/// Those of fcntl(2): EMFILE.
+pub fn make_way(number: RawFd, taken: &[RawFd]) -> io::Result<RawFd> {
+    if taken.binary_search(&number).is_err() {
+        return Ok(number);
+    }
+    let mut from = 3;
+    loop {
+        // SAFETY: numbers; a new descriptor, which only the caller is told of.
+        let moved = unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, from) };
+        if moved < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let is_taken = taken.binary_search(&moved).is_ok();
+        // SAFETY: the caller gives its descriptor up for the new one, or it was made here.
+        unsafe { libc::close(if is_taken { moved } else { number }) };
+        if !is_taken {
+            return Ok(moved);
+        }
+        from = moved + 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+    use std::os::unix::fs::MetadataExt;
+
+    #[test]
+    fn what_is_in_the_way_moves() {
+        let file = File::open("/dev/null").unwrap();
+        let number = std::os::fd::IntoRawFd::into_raw_fd(file);
+        assert_eq!(make_way(number, &[]).unwrap(), number);
+        let taken: Vec<RawFd> = (number..number + 300).collect();
+        let moved = make_way(number, &taken).unwrap();
+        assert!(!taken.contains(&moved));
+        // SAFETY: it is the test's own.
+        let file = File::from(unsafe { OwnedFd::from_raw_fd(moved) });
+        assert_eq!(file.metadata().unwrap().ino(), std::fs::metadata("/dev/null").unwrap().ino());
+    }
+}
