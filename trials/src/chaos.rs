@@ -40,7 +40,7 @@ impl Chaos {
                     self.pause(0, 2_000);
                     self.kill_one();
                 }
-                7 => self.keeper.children_now().into_iter().for_each(|worker| self.kill(worker)),
+                7 => self.keeper.workers_now().into_iter().for_each(|worker| self.kill(worker)),
                 _ => (0..4).for_each(|_| self.kill_newest()),
             }
         }
@@ -57,7 +57,7 @@ impl Chaos {
     }
 
     fn kill_one(&mut self) {
-        let workers = self.keeper.children_now();
+        let workers = self.keeper.workers_now();
         if !workers.is_empty() {
             let worker = workers[self.random.below(workers.len() as u64) as usize];
             self.kill(worker);
@@ -66,12 +66,12 @@ impl Chaos {
 
     /// Kills the worker that was started last, and waits until there is a newer one, or for some time.
     fn kill_newest(&mut self) {
-        let before = self.keeper.children_now();
+        let before = self.keeper.workers_now();
         let Some(&newest) = before.last() else { return self.pause(100, 1_000) };
         self.kill(newest);
         let end = Instant::now() + Duration::from_millis(100);
         while Instant::now() < end {
-            let now = self.keeper.children_now();
+            let now = self.keeper.workers_now();
             if now.last().is_some_and(|last| !before.contains(last)) {
                 break;
             }

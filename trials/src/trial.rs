@@ -61,9 +61,20 @@ impl Trial {
         self.app.process()
     }
 
-    /// The keeper's living children.
+    /// The living workers.
     pub fn workers(&self) -> Vec<Process> {
+        self.keeper().workers()
+    }
+
+    /// The living holders.
+    pub fn holders(&self) -> Vec<Process> {
         self.keeper().children()
+    }
+
+    /// The keeper's descriptors, and those of the tables that holders share with workers.
+    fn open(&self) -> Vec<String> {
+        let processes = [self.keeper()].into_iter().chain(self.holders());
+        processes.flat_map(Process::open).collect()
     }
 
     /// What it has said on standard error.
@@ -81,8 +92,8 @@ impl Trial {
         *self.addresses.get(Kind::Http as usize).unwrap_or(&self.addresses[0])
     }
 
-    /// How many descriptors the keeper has, with those of its workers where the table is shared, once that has
-    /// not changed for a while: workers may just have been started.
+    /// How many descriptors keeper and workers have, once that has not changed for a while: workers may just have been
+    /// started.
     ///
     /// # Panics
     /// If it has ended, or opens and closes descriptors all the time.
@@ -91,22 +102,22 @@ impl Trial {
         const WHILE: Duration = Duration::from_millis(200);
         let mut count = 0;
         eventually("as many descriptors as before", || {
-            let before = std::mem::replace(&mut count, self.keeper().descriptors());
+            let before = std::mem::replace(&mut count, self.open().len());
             thread::sleep(WHILE);
-            before == count && count == self.keeper().descriptors()
+            before == count && count == self.open().len()
         });
         count
     }
 
-    /// Waits until the keeper has as many descriptors again.
+    /// Waits until keeper and workers have as many descriptors again.
     ///
     /// # Panics
     /// If it keeps more, or fewer.
     #[track_caller]
     pub fn settles_at(&self, descriptors: usize) {
         let end = Instant::now() + PATIENCE;
-        while self.keeper().descriptors() != descriptors {
-            let open = self.keeper().open();
+        while self.open().len() != descriptors {
+            let open = self.open();
             assert!(Instant::now() < end, "{descriptors} descriptors were there before, and now: {open:#?}");
             thread::sleep(Duration::from_millis(20));
         }
@@ -121,11 +132,11 @@ impl Trial {
         for _ in 0..4 {
             Probe::to(self.http()).check();
         }
-        let workers = self.workers();
+        let processes = [self.holders(), self.workers()].concat();
         self.keeper().signal(SIGTERM);
         let status = self.app.wait();
         assert_eq!(status.code(), Some(0), "the keeper's status after SIGTERM: {status}");
-        assert!(!workers.iter().any(|worker| worker.is_alive()), "a worker is left behind");
+        assert!(!processes.iter().any(|process| process.is_alive()), "a process is left behind");
     }
 
     /// Waits until the keeper has ended, however it did.

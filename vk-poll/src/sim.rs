@@ -162,6 +162,11 @@ impl Sim {
         self.world.borrow().descriptors()
     }
 
+    /// Closes every descriptor whose number is not kept, as the kernel does with a table that is given up.
+    pub fn close_all_but(&self, is_kept: impl Fn(RawFd) -> bool) {
+        self.world.borrow_mut().close_all_but(is_kept);
+    }
+
     /// Watches nothing any more: the worker whose poller this was is dead. What it had open stays open.
     pub fn forget_all(&self) {
         self.world.borrow_mut().forget_all();

@@ -97,7 +97,7 @@ impl Board {
 
     pub(crate) fn occupy(&self, slot: usize, place: usize) {
         let record = self.record(slot);
-        record.counters.iter().for_each(|counter| counter.store(0, Relaxed));
+        record.clear();
         record.drains.store(0, Relaxed);
         record.place.store(place as u32 + 1, Release);
     }
@@ -178,6 +178,11 @@ impl Record {
                 mine.fetch_add(theirs.load(Relaxed), Relaxed);
             }
         }
+    }
+
+    /// Shows nothing, as before the first worker.
+    pub fn clear(&self) {
+        self.counters.iter().for_each(|counter| counter.store(0, Relaxed));
     }
 
     /// Counts a restart.

@@ -91,7 +91,8 @@ impl Handover {
         let listeners = str::from_utf8(next()?).map_err(io::Error::other)?.to_owned();
         let path = PathBuf::from(OsString::from_vec(next()?.to_vec()));
         // SAFETY: the build before opened them, in this process, and left them to nobody else.
-        let [page, board, binary] = [page, board, binary].map(|number| unsafe { OwnedFd::from_raw_fd(number) });
+        let [page, board, binary] =
+            [page, board, binary].map(|number| unsafe { OwnedFd::from_raw_fd(number) });
         let listeners = listeners.split(';').filter(|listener| !listener.is_empty());
         let listeners = listeners.map(|listener| parse(listener).ok_or(io::ErrorKind::InvalidData));
         let mut control = Control::adopt(page, board)?;
@@ -156,7 +157,8 @@ impl Program {
         // The build that comes back opens its binary by itself.
         back.inspect(|back| inherit(back.binary.as_raw_fd(), false));
         let ([page, board], running, pid) = (control.memfds(), self.running, std::process::id());
-        let (build, back_to, listeners) = (control.build(), back.map_or(0, |back| back.build), print(listeners));
+        let (build, back_to, listeners) =
+            (control.build(), back.map_or(0, |back| back.build), print(listeners));
         let mut handover =
             format!("{HANDOVER}={pid} {page} {board} {running} {build} {back_to} {listeners} ").into_bytes();
         handover.extend(self.path.as_os_str().as_bytes());

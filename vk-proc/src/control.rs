@@ -246,9 +246,8 @@ impl Control {
 
     /// All descriptors that the next build is given.
     pub(crate) fn descriptors(&self) -> Vec<RawFd> {
-        let slots = self.used().flat_map(|(_, slot)| {
-            [slot.arena().as_raw_fd(), slot.ledger.load(Relaxed) as RawFd]
-        });
+        let slots =
+            self.used().flat_map(|(_, slot)| [slot.arena().as_raw_fd(), slot.ledger.load(Relaxed) as RawFd]);
         slots.chain(self.memfds()).collect()
     }
 

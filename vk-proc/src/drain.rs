@@ -14,7 +14,9 @@ impl<B: Backend> Worker<B> {
         while let Some((signal, sender)) = self.signals.as_ref().and_then(signals::next_from) {
             match signal {
                 // `kill PID` of one worker: its holder starts another one, which goes on with everything.
-                libc::SIGTERM if self.settings.holder.is_some_and(|holder| holder != sender) => std::process::exit(0),
+                libc::SIGTERM if self.settings.holder.is_some_and(|holder| holder != sender) => {
+                    std::process::exit(0)
+                }
                 libc::SIGTERM | libc::SIGINT if self.draining => self.end_all(),
                 libc::SIGTERM | libc::SIGINT => self.drain(),
                 // A worker that was asked looks at its phase after each round.

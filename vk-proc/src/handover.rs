@@ -59,7 +59,9 @@ impl<B: Backend> Worker<B> {
         let until = Instant::now() + PATIENCE;
         while self.seat.phase() == (Phase::Stopped, attempt) {
             if Instant::now() >= until {
-                tracing::warn!("the next build does not take over within {PATIENCE:?}; this worker serves on");
+                tracing::warn!(
+                    "the next build does not take over within {PATIENCE:?}; this worker serves on"
+                );
                 self.seat.serve_on();
             }
             std::thread::sleep(LOOK);

@@ -134,7 +134,8 @@ pub(crate) fn hold(
         return HOPELESS;
     }
     ledger.set_base(base);
-    let kept: Vec<RawFd> = former.iter().map(|former| former.arena).chain([0, 1, 2]).chain(base.iter().copied()).collect();
+    let kept: Vec<RawFd> =
+        former.iter().map(|former| former.arena).chain([0, 1, 2]).chain(base.iter().copied()).collect();
     sweep(ledger, &kept);
     make_room();
     let base = base.iter().map(|number| inode(*number)).collect();
@@ -180,13 +181,8 @@ impl Holder<'_> {
         seat.starting.store(1, Relaxed);
         let begun = seat.dispatches.load(Relaxed);
         let former = self.former.filter(|former| former.ledger.seat().hands_over());
-        let start = Start {
-            place,
-            ledger: self.ledger,
-            death: self.death,
-            former,
-            ending: self.control.is_ending(),
-        };
+        let start =
+            Start { place, ledger: self.ledger, death: self.death, former, ending: self.control.is_ending() };
         match clone_with_files() {
             Err(_) => {
                 // No memory, or too many processes: the other workers serve on meanwhile.
@@ -315,8 +311,9 @@ impl Holder<'_> {
         if let Some(code @ (HOPELESS | NOT_NOW)) = code.filter(|_| !has_served) {
             return Some(code);
         }
-        let is_taking_over =
-            self.former.is_some_and(|former| matches!(former.ledger.seat().phase().0, Phase::Serving | Phase::Asked | Phase::Stopped));
+        let is_taking_over = self.former.is_some_and(|former| {
+            matches!(former.ledger.seat().phase().0, Phase::Serving | Phase::Asked | Phase::Stopped)
+        });
         if is_taking_over {
             // What was copied counts for nothing: the next attempt has a slot of its own.
             return Some(NOT_NOW);

@@ -150,9 +150,9 @@ impl Place {
     fn of(keeping: &Keeping<'_>, place: usize, now: Instant) -> Place {
         let control = &keeping.control;
         let serves = |number: usize| control.ledger(number).is_ok_and(|ledger| ledger.seat().hands_over());
-        let here = control.used().filter(|(number, slot)| {
-            slot.place.load(Relaxed) as usize == place && serves(*number)
-        });
+        let here = control
+            .used()
+            .filter(|(number, slot)| slot.place.load(Relaxed) as usize == place && serves(*number));
         let found = here.last().map(|(number, slot)| (number, slot.build.load(Relaxed)));
         let (slot, former) = match found {
             Some((number, build)) if build == control.build() => (Some(number), None),
@@ -223,7 +223,8 @@ impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
         for place in &mut self.places {
             let control = &self.keeping.control;
             let hands_over = |slot: &usize| {
-                !control.slot(*slot).is_free() && control.ledger(*slot).is_ok_and(|ledger| ledger.seat().hands_over())
+                !control.slot(*slot).is_free()
+                    && control.ledger(*slot).is_ok_and(|ledger| ledger.seat().hands_over())
             };
             place.former = place.former.filter(hands_over);
             place.served |= place.slot.is_some_and(|slot| control.slot(slot).served.load(Acquire) != 0);
@@ -340,7 +341,9 @@ impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
             0 => {
                 let hold = || holder::hold(control, number, &base, former, *limit, &mut self.work);
                 // Whatever happens: without running the destructors of what is the keeper's, too.
-                std::process::exit(panic::catch_unwind(AssertUnwindSafe(hold)).unwrap_or(holder::ROTTEN).into())
+                std::process::exit(
+                    panic::catch_unwind(AssertUnwindSafe(hold)).unwrap_or(holder::ROTTEN).into(),
+                )
             }
             pid => {
                 control.slot(number).holder.store(pid as u32, Relaxed);
@@ -370,7 +373,8 @@ impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
             if let Some(number) = slots.iter().position(|slot| slot.holder.load(Relaxed) == pid as u32) {
                 slots[number].holder.store(0, Relaxed);
                 self.holder_ended(number, status);
-            } else if let Some(number) = slots.iter().position(|slot| slot.worker.load(Relaxed) == pid as u32) {
+            } else if let Some(number) = slots.iter().position(|slot| slot.worker.load(Relaxed) == pid as u32)
+            {
                 // It had no holder any more.
                 slots[number].worker.store(0, Relaxed);
                 self.free(number);
@@ -439,7 +443,10 @@ impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
     /// Frees a slot that no process uses any more.
     fn free(&mut self, number: usize) {
         self.keeping.control.vacate(number);
-        self.places.iter_mut().filter(|place| place.former == Some(number)).for_each(|place| place.former = None);
+        self.places
+            .iter_mut()
+            .filter(|place| place.former == Some(number))
+            .for_each(|place| place.former = None);
     }
 
     /// Logs the exits that holders have noted.
@@ -452,12 +459,21 @@ impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
                 continue;
             }
             place.exits = exits;
-            let [pid, status, delay] = [&slot.exited, &slot.status, &slot.delay].map(|word| word.load(Relaxed));
+            let [pid, status, delay] =
+                [&slot.exited, &slot.status, &slot.delay].map(|word| word.load(Relaxed));
             if pid == 0 {
-                tracing::error!(worker = at, "no process for a worker: too many processes, or no memory; next attempt in {delay} ms");
+                tracing::error!(
+                    worker = at,
+                    "no process for a worker: too many processes, or no memory; next attempt in {delay} ms"
+                );
             } else {
                 let how = how(status as i32);
-                tracing::error!(worker = at, pid, exits = more, "a worker {how} and is started again in {delay} ms");
+                tracing::error!(
+                    worker = at,
+                    pid,
+                    exits = more,
+                    "a worker {how} and is started again in {delay} ms"
+                );
             }
         }
     }
@@ -466,9 +482,12 @@ impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
     fn replace_crippled(&mut self) {
         for at in 0..self.places.len() {
             let place = &self.places[at];
-            let Some(number) = place.slot.filter(|_| !self.ending && place.former.is_none()) else { continue };
-            let is_crippled =
-                |ledger: &crate::ledger::Ledger| ledger.seat().crippled.load(Relaxed) != 0 && ledger.seat().phase().0 == Phase::Serving;
+            let Some(number) = place.slot.filter(|_| !self.ending && place.former.is_none()) else {
+                continue;
+            };
+            let is_crippled = |ledger: &crate::ledger::Ledger| {
+                ledger.seat().crippled.load(Relaxed) != 0 && ledger.seat().phase().0 == Phase::Serving
+            };
             if self.keeping.control.ledger(number).is_ok_and(is_crippled) {
                 tracing::error!(worker = at, "a worker has lost a listener: another one takes over");
                 let place = &mut self.places[at];
@@ -506,7 +525,10 @@ fn how(status: i32) -> String {
     if libc::WIFSIGNALED(status) {
         let signal = libc::WTERMSIG(status);
         let name = faults::name(signal).map_or_else(
-            || nix::sys::signal::Signal::try_from(signal).map_or_else(|_| signal.to_string(), |known| known.to_string()),
+            || {
+                nix::sys::signal::Signal::try_from(signal)
+                    .map_or_else(|_| signal.to_string(), |known| known.to_string())
+            },
             str::to_owned,
         );
         format!("was killed by {name}")

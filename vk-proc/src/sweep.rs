@@ -34,8 +34,7 @@ pub fn sweep_sockets(ledger: &Ledger, kept: &[RawFd]) {
 fn close_where(mut is_left: impl FnMut(RawFd) -> bool) {
     // Without `/proc` they stay open until this worker dies, too.
     let entries = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
-    let numbers: Vec<RawFd> =
-        entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    let numbers: Vec<RawFd> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
     for number in numbers {
         if is_left(number) {
             close_range(number, number);

@@ -161,10 +161,7 @@ fn stop(ledger: &Ledger, attempt: u32) -> io::Result<()> {
         }
         if begun.elapsed() >= PATIENCE {
             seat.serve_on();
-            return Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                "the worker of the old build does not stop",
-            ));
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "the worker of the old build does not stop"));
         }
         if told.is_none_or(|told| told.elapsed() >= TELL) {
             told = Some(Instant::now());

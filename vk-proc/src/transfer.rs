@@ -50,7 +50,13 @@ pub fn send(successor: u32, attempt: u32, numbers: &[RawFd]) -> io::Result<()> {
         let bytes: Vec<u8> = batch.iter().flat_map(|number| number.to_ne_bytes()).collect();
         loop {
             let rights = [ControlMessage::ScmRights(batch)];
-            let sent = sendmsg::<()>(end.as_raw_fd(), &[IoSlice::new(&bytes)], &rights, MsgFlags::MSG_NOSIGNAL, None);
+            let sent = sendmsg::<()>(
+                end.as_raw_fd(),
+                &[IoSlice::new(&bytes)],
+                &rights,
+                MsgFlags::MSG_NOSIGNAL,
+                None,
+            );
             match sent {
                 Ok(_) => break,
                 // As many are under way as this user may have open: the successor takes some.
@@ -116,7 +122,8 @@ impl Receiver {
             for part in message.cmsgs()? {
                 if let ControlMessageOwned::ScmRights(numbers) = part {
                     // SAFETY: the kernel just gave these descriptors to this process.
-                    received.extend(numbers.into_iter().map(|number| unsafe { OwnedFd::from_raw_fd(number) }));
+                    received
+                        .extend(numbers.into_iter().map(|number| unsafe { OwnedFd::from_raw_fd(number) }));
                 }
             }
             if truncated {

@@ -10,14 +10,14 @@ mod streams;
 use std::cell::RefCell;
 use std::io;
 use std::mem;
-use std::os::fd::RawFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::panic::{self, AssertUnwindSafe};
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use streams::{Client, echo, forwarder, rest, upper};
 use vk_core::{Child, Descriptor, Entry, HeapBytes, Io, LastWords, Line, Sink, Source};
-use vk_heap::failpoint::{self, Death as Place};
+use vk_heap::failpoint::{self, Death as Failpoint};
 use vk_heap::{Arena, Config, Guard};
 use vk_poll::{Faults, Peer, Sim};
 use vk_proc::ledger::{Ledger, Phase};
@@ -25,14 +25,32 @@ use vk_proc::{Death, Settings, Worker};
 
 const GUARDS: [Guard; 3] = [Guard::Strict, Guard::Epoch(2), Guard::Off];
 
-/// What outlives the workers, and who they are.
+/// What a worker leaves.
+struct Place {
+    ledger: &'static Ledger,
+    arena: BorrowedFd<'static>,
+}
+
+impl Place {
+    fn new(config: &Config) -> Place {
+        let arena: &'static OwnedFd = Box::leak(Box::new(Arena::memfd(config).unwrap()));
+        Place { ledger: Box::leak(Box::new(Ledger::alone().unwrap())), arena: arena.as_fd() }
+    }
+
+    fn worker(&self, sim: &Sim, config: &Config) -> Worker<Sim> {
+        let arena = Arena::attach(self.arena, config).unwrap();
+        let settings = Settings { max_procs: 32, ledger: self.ledger, holder: None };
+        Worker::new(arena, sim.clone(), None, settings).unwrap()
+    }
+}
+
+/// Starts workers, and what outlives them.
 struct Keeper {
     sim: Sim,
-    /// The seat of the worker, and those of builds before it that have not handed over.
-    seat: usize,
-    formers: Vec<usize>,
+    place: Place,
+    /// The worker of the build before, until it has handed over.
+    former: Option<(Place, u32)>,
     config: Config,
-    ledger: &'static Ledger,
     listener: RawFd,
     handler: &'static Entry,
     deaths: u32,
@@ -45,39 +63,50 @@ impl Keeper {
         let config = Config { heaps: 32, heap_size: 8192, pool_blocks: 64, guard };
         let sim = Sim::new(seed, faults);
         let listener = sim.listen();
-        let ledger = Box::leak(Box::new(Ledger::new(1).unwrap()));
-        let seat = ledger.sit(0, Arena::memfd(&config).unwrap()).unwrap();
-        Keeper {
-            sim,
-            seat,
-            formers: Vec::new(),
-            config,
-            ledger,
-            listener,
-            handler,
-            deaths: 0,
-            is_fault: false,
+        let place = Place::new(&config);
+        Keeper { sim, place, former: None, config, listener, handler, deaths: 0, is_fault: false }
+    }
+
+    /// The worker of this build goes on where the one before it died, and stops between two dispatches: in the next life a
+    /// build takes over that is the same.
+    fn follow(&mut self) {
+        let mut worker = self.place.worker(&self.sim, &self.config);
+        worker.resume(self.death(), &[self.listener]);
+        mem::forget(worker);
+        self.sweep();
+        self.sim.forget_all();
+        let place = mem::replace(&mut self.place, Place::new(&self.config));
+        self.former = Some((place, 0));
+    }
+
+    /// Begins an attempt to take over: on what an attempt before it has copied, once that is committed.
+    fn attempt(&mut self) {
+        let Some((former, attempt)) = &mut self.former else { return };
+        let seat = former.ledger.seat();
+        match seat.phase().0 {
+            Phase::Released => self.former = None,
+            Phase::Committed => {}
+            _ => {
+                self.place = Place::new(&self.config);
+                *attempt += 1;
+                seat.ask(*attempt, 0);
+                assert!(seat.go(*attempt, Phase::Asked, Phase::Stopped));
+            }
         }
     }
 
-    /// From the next life on a build follows, which is the same.
-    fn follow(&mut self) {
-        self.formers.push(self.seat);
-        self.seat = self.ledger.sit(0, Arena::memfd(&self.config).unwrap()).expect("a free seat");
+    fn death(&self) -> Death {
+        if self.deaths == 1 && self.is_fault { Death::Own } else { Death::Outside }
     }
 
-    /// Who has handed over everything is no more.
-    fn vacate(&mut self) {
-        let is_released = |seat: usize| self.ledger.seat(seat).phase() == Phase::Released;
-        let (gone, left) = mem::take(&mut self.formers).into_iter().partition(|seat| is_released(*seat));
-        self.formers = left;
-        Vec::into_iter(gone).for_each(|seat| self.ledger.vacate(seat));
-    }
-
-    fn worker(&self) -> Worker<Sim> {
-        let arena = Arena::attach(self.ledger.seat(self.seat).arena(), &self.config).unwrap();
-        let settings = Settings { max_procs: 32, ledger: self.ledger, worker: self.seat };
-        Worker::new(arena, self.sim.clone(), None, settings).unwrap()
+    /// Closes what is in no row, as a holder does.
+    fn sweep(&self) {
+        let former = self.former.as_ref().map(|(former, _)| former.ledger);
+        let ledgers: Vec<&Ledger> = former.into_iter().chain([self.place.ledger]).collect();
+        if !ledgers.iter().any(|ledger| ledger.is_opening()) {
+            let is_kept = |number| number == self.listener || ledgers.iter().any(|ledger| ledger.has(number));
+            self.sim.close_all_but(is_kept);
+        }
     }
 
     /// Runs workers, each for as long as `life` says, in steps, and the last until there is nothing left to do; the
@@ -85,22 +114,31 @@ impl Keeper {
     fn run(&mut self, mut life: impl FnMut() -> Life, drain: bool) -> Worker<Sim> {
         loop {
             let Life { steps, follows } = life();
-            self.vacate();
-            if follows {
+            if follows && self.former.is_none() {
                 self.follow();
-                if std::env::var("VK_PLACES").is_ok() {
-                    eprintln!("build {} follows {:?}", self.seat, self.formers);
-                }
             }
+            self.attempt();
             failpoint::arm(steps);
             let mut worker = None;
             let result = panic::catch_unwind(AssertUnwindSafe(|| {
-                let worker = worker.insert(self.worker());
-                for former in &self.formers {
-                    worker.take_over(*former, &self.config, &[], &[(self.listener, self.handler)]).unwrap();
+                let worker = worker.insert(self.place.worker(&self.sim, &self.config));
+                if let Some((former, attempt)) = &self.former {
+                    let mut arena = Arena::attach(former.arena, &self.config).unwrap();
+                    match former.ledger.seat().phase().0 {
+                        Phase::Committed => _ = worker.finish_take_over(former.ledger, &mut arena),
+                        _ => {
+                            let listeners = [(self.listener, self.handler)];
+                            let taken =
+                                worker.take_over(former.ledger, &mut arena, *attempt, &[], &listeners);
+                            taken.unwrap();
+                        }
+                    }
                 }
-                let own = self.deaths == 1 && self.is_fault;
-                worker.resume(if own { Death::Own } else { Death::Outside }, &[self.listener]);
+                let was_opening = self.place.ledger.is_opening();
+                worker.resume(self.death(), &[self.listener]);
+                if was_opening {
+                    self.sweep();
+                }
                 match (worker.is_listening(self.listener), drain) {
                     (false, false) => worker.listen(self.listener, self.handler).unwrap(),
                     (_, false) => {}
@@ -114,9 +152,9 @@ impl Keeper {
             failpoint::arm(None);
             match result {
                 Ok(()) => return worker.unwrap(),
-                Err(payload) if payload.is::<Place>() => {
+                Err(payload) if payload.is::<Failpoint>() => {
                     if std::env::var("VK_PLACES").is_ok() {
-                        eprintln!("died at {:?}", payload.downcast_ref::<Place>());
+                        eprintln!("died at {:?}", payload.downcast_ref::<Failpoint>());
                     }
                     self.deaths += 1;
                 }
@@ -124,6 +162,7 @@ impl Keeper {
             }
             // A process that is killed runs no destructor; what its poller watched nobody watches now.
             mem::forget(worker);
+            self.sweep();
             self.sim.forget_all();
         }
     }
@@ -260,8 +299,8 @@ fn dispatches_are_counted_on() {
         // It is killed, before it has shown its counters.
         mem::forget(worker);
         keeper.sim.forget_all();
-        let seat = keeper.ledger.seat(0);
-        seat.counters.iter().for_each(|counter| counter.store(0, Relaxed));
+        let (seat, record) = (keeper.place.ledger.seat(), keeper.place.ledger.record);
+        record.clear();
         let dispatches = seat.dispatches.load(Relaxed);
         assert!(dispatches > before, "{dispatches} dispatches after {before}");
         before = dispatches;

@@ -67,7 +67,9 @@ pub fn serve(app: &App, options: &Options) -> Result<ExitCode, String> {
     }
     let program = Program::this(handover.as_ref()).map_err(failed("no /proc"))?;
     let (control, before, handed, refused) = match handover {
-        Some(Handover { control, before, listeners, refused, .. }) => (control, Some(before), listeners, refused),
+        Some(Handover { control, before, listeners, refused, .. }) => {
+            (control, Some(before), listeners, refused)
+        }
         None => {
             prepare(app)?;
             (Control::new(options.workers).map_err(failed("no shared memory"))?, None, Vec::new(), false)
@@ -106,7 +108,8 @@ pub fn serve(app: &App, options: &Options) -> Result<ExitCode, String> {
 /// into each worker, and a panic of it is a line like any other error.
 fn prepare(app: &App) -> Result<(), String> {
     let check = || preparation::prepare().and_then(|()| app.check.map_or(Ok(()), |check| check()));
-    thread::scope(|scope| scope.spawn(check).join()).unwrap_or_else(|_| Err("the application's check has panicked".into()))
+    thread::scope(|scope| scope.spawn(check).join())
+        .unwrap_or_else(|_| Err("the application's check has panicked".into()))
 }
 
 /// Serves in this process, without a keeper.

@@ -53,8 +53,11 @@ impl App {
         let at_its_end = Arc::clone(&child);
         thread::spawn(move || {
             if end.recv_timeout(life) == Err(RecvTimeoutError::Timeout) {
-                // Nothing if it was waited for: then the pid may be somebody else's, and `kill` knows.
-                let _ = at_its_end.lock().unwrap_or_else(PoisonError::into_inner).kill();
+                let mut child = at_its_end.lock().unwrap_or_else(PoisonError::into_inner);
+                // If it was waited for, the pid may be another process's.
+                if let Ok(None) = child.try_wait() {
+                    process.kill_tree();
+                }
             }
         });
         App { child, process, log, reader: Some(reader), _life: alive }
@@ -154,10 +157,7 @@ impl Drop for App {
     fn drop(&mut self) {
         let mut child = self.child();
         if let Ok(None) = child.try_wait() {
-            // Stopped, the keeper neither starts nor reaps a worker while they are ended.
-            self.process.signal(libc::SIGSTOP);
-            self.process.children().iter().for_each(|worker| worker.signal(libc::SIGKILL));
-            let _ = child.kill();
+            self.process.kill_tree();
             let _ = child.wait();
         }
     }

@@ -43,6 +43,32 @@ impl Process {
         list.split_whitespace().filter_map(|pid| pid.parse().ok().map(Process)).collect()
     }
 
+    /// Of a keeper: the living workers, which are its holders' children.
+    pub fn workers(self) -> Vec<Process> {
+        let mut workers: Vec<_> = self.children().into_iter().flat_map(Process::children).collect();
+        workers.sort();
+        workers
+    }
+
+    /// As [`workers`](Process::workers), from [`children_now`](Process::children_now), the newest last.
+    pub fn workers_now(self) -> Vec<Process> {
+        let mut workers: Vec<_> = self.children_now().into_iter().flat_map(Process::children_now).collect();
+        workers.sort();
+        workers
+    }
+
+    /// Kills a keeper with its holders and their workers, so that none starts another one.
+    pub fn kill_tree(self) {
+        self.signal(libc::SIGSTOP);
+        let holders = self.children();
+        holders.iter().for_each(|holder| holder.signal(libc::SIGSTOP));
+        let workers = holders.iter().flat_map(|holder| holder.children());
+        workers
+            .chain(holders.iter().copied())
+            .chain([self])
+            .for_each(|process| process.signal(libc::SIGKILL));
+    }
+
     /// The time it has spent on a processor, in the kernel's ticks of 10 ms.
     ///
     /// # Panics

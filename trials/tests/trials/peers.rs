@@ -4,14 +4,16 @@ use crate::TRIAL;
 use std::thread;
 use std::time::Duration;
 use vk_trials::{Crowd, Probe, Setup, Trial, seed};
-use vk_try::{Random, SIGKILL, SIGSTOP};
+use vk_try::{Random, SIGCONT, SIGKILL, SIGSTOP};
 
 /// Stops all workers, lets `act` do something, kills the workers, and waits for the next ones.
 fn between_workers(trial: &Trial, act: impl FnOnce()) {
-    let workers = trial.workers();
-    workers.iter().for_each(|worker| worker.signal(SIGSTOP));
+    let (workers, holders) = (trial.workers(), trial.holders());
+    // A holder continues a worker that was stopped.
+    holders.iter().chain(&workers).for_each(|process| process.signal(SIGSTOP));
     act();
     workers.iter().for_each(|worker| worker.signal(SIGKILL));
+    holders.iter().for_each(|holder| holder.signal(SIGCONT));
     workers.iter().for_each(|worker| trial.is_replaced(*worker, workers.len()));
 }
 

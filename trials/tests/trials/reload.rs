@@ -274,7 +274,7 @@ fn reloads_without_patience() {
         for _ in 0..10 {
             trial.keeper().signal(SIGHUP);
             thread::sleep(Duration::from_millis(random.below(100)));
-            let workers = trial.keeper().children_now();
+            let workers = trial.keeper().workers_now();
             if !workers.is_empty() && random.below(2) == 0 {
                 workers[random.below(workers.len() as u64) as usize].signal(SIGKILL);
             }
@@ -413,5 +413,5 @@ fn a_build_that_hangs_is_given_up() {
 /// Whether a child of the keeper runs the program that hangs.
 fn hangs(trial: &Trial) -> bool {
     let name = |process: Process| fs::read_to_string(format!("/proc/{}/comm", process.0));
-    trial.workers().into_iter().any(|child| name(child).is_ok_and(|name| name.trim() == "sleep"))
+    trial.holders().into_iter().any(|child| name(child).is_ok_and(|name| name.trim() == "sleep"))
 }

@@ -4,29 +4,42 @@ use crate::TRIAL;
 use std::thread;
 use std::time::Duration;
 use vk_trials::{Crowd, Load, Setup, Trial, seed};
-use vk_try::{Random, SIGCONT, SIGKILL, SIGSTOP, eventually};
+use vk_try::{Random, SIGCONT, SIGKILL, SIGSTOP};
 
 const LIMITED: Setup = Setup { dispatch_limit: Some("1"), ..Setup::DEFAULT };
 
-/// Longer than the limit: it is replaced, and must not serve beside its successor.
+/// A worker that was stopped, by a handler or by mistake, is continued.
 #[test]
-fn a_stopped_worker_is_replaced() {
+fn a_stopped_worker_goes_on() {
     let mut random = Random(seed());
     let trial = Trial::start(TRIAL, &LIMITED);
     let crowd = Crowd::gather(&trial, 100, random.number());
     let load = Load::start(trial.addresses(), 32, random.number());
-    for _ in 0..3 {
+    let workers = trial.workers();
+    for _ in 0..10 {
         thread::sleep(Duration::from_millis(random.below(300)));
-        let stopped = trial.workers()[random.below(2) as usize];
-        stopped.signal(SIGSTOP);
-        eventually("there is a successor", || {
-            trial.workers().iter().filter(|worker| **worker != stopped).count() == LIMITED.workers
-        });
-        // If it is still there, it wakes up with what it was about to do.
-        if trial.workers().contains(&stopped) {
-            stopped.signal(SIGCONT);
-            trial.is_replaced(stopped, LIMITED.workers);
-        }
+        workers[random.below(2) as usize].signal(SIGSTOP);
+    }
+    load.finish();
+    assert_eq!(trial.workers(), workers);
+    crowd.finish();
+    trial.end();
+}
+
+/// Stopped together with its holder, it is waited for; and killed, it is replaced once the holder goes on.
+#[test]
+fn a_stopped_holder_is_no_matter() {
+    let mut random = Random(seed());
+    let trial = Trial::start(TRIAL, &LIMITED);
+    let crowd = Crowd::gather(&trial, 100, random.number());
+    let load = Load::start(trial.addresses(), 32, random.number());
+    for holder in trial.holders() {
+        let [worker] = holder.children()[..] else { panic!("one worker") };
+        [holder, worker].iter().for_each(|process| process.signal(SIGSTOP));
+        thread::sleep(Duration::from_millis(random.below(700)));
+        worker.signal(SIGKILL);
+        holder.signal(SIGCONT);
+        trial.is_replaced(worker, LIMITED.workers);
     }
     load.finish();
     crowd.finish();

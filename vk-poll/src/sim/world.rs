@@ -107,6 +107,12 @@ impl World {
         FIRST + index as RawFd
     }
 
+    pub fn close_all_but(&mut self, is_kept: impl Fn(RawFd) -> bool) {
+        let open = self.files.iter().enumerate().filter(|(_, file)| file.is_some());
+        let numbers: Vec<RawFd> = open.map(|(index, _)| FIRST + index as RawFd).collect();
+        numbers.into_iter().filter(|number| !is_kept(*number)).for_each(|number| self.close(number));
+    }
+
     pub fn descriptors(&self) -> usize {
         self.files.iter().flatten().count()
     }

@@ -82,7 +82,9 @@ impl Snapshot {
             }
         }
         match (control, board) {
-            (Some(control), Some(board)) => Snapshot::read(&open(&control)?, &open(&board)?, &folder).map(Some),
+            (Some(control), Some(board)) => {
+                Snapshot::read(&open(&control)?, &open(&board)?, &folder).map(Some)
+            }
             _ => Ok(None),
         }
     }

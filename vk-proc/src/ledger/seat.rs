@@ -97,7 +97,7 @@ impl Seat {
     }
 
     /// Asks the worker to stop for an attempt of the process `successor`.
-    pub(crate) fn ask(&self, attempt: u32, successor: u32) {
+    pub fn ask(&self, attempt: u32, successor: u32) {
         self.successor.store(successor, Relaxed);
         self.phase.store(word(Phase::Asked, attempt), SeqCst);
     }

@@ -44,7 +44,7 @@ fn pids(app: &App) -> Vec<u64> {
     let mut pids = Vec::new();
     eventually("the rows are the workers'", || {
         pids = column(app, "PID");
-        let children = app.process().children().into_iter().map(|child| u64::from(child.0));
+        let children = app.process().workers().into_iter().map(|child| u64::from(child.0));
         pids.len() == 2 && pids.iter().copied().collect::<BTreeSet<_>>() == children.collect()
     });
     pids
@@ -67,9 +67,9 @@ fn workers_are_shown_as_they_are() {
         assert!(row["MEMORY"].ends_with(['K', 'M']), "{row:?}");
     }
     app.process()
-        .children()
+        .workers()
         .into_iter()
-        .find(|child| u64::from(child.0) == before[1])
+        .find(|worker| u64::from(worker.0) == before[1])
         .expect("it is there")
         .signal(SIGKILL);
     eventually("its successor is shown", || column(&app, "RESTARTS") == [0, 1]);
@@ -87,7 +87,7 @@ fn each_keeper_is_shown_once() {
         let line = format!("keeper {}, up ", pid(app));
         assert_eq!(table.lines().filter(|found| found.starts_with(&line)).count(), 1, "{table}");
     }
-    for worker in app.process().children() {
+    for worker in app.process().workers() {
         assert!(!table.contains(&format!("keeper {},", worker.0)), "{table}");
     }
 }

@@ -24,7 +24,7 @@ fn start_at(path: &Path, name: &str) -> (App, PathBuf) {
 
 /// Kills all workers, and waits for their successors.
 fn kill_workers(app: &App) {
-    replaces_workers(app, || app.process().children().iter().for_each(|worker| worker.signal(SIGKILL)));
+    replaces_workers(app, || app.process().workers().iter().for_each(|worker| worker.signal(SIGKILL)));
 }
 
 /// Lets the build that is at its path now take over.
@@ -34,10 +34,10 @@ fn reload(app: &App) {
 
 /// Waits until all workers are others after `act`.
 fn replaces_workers(app: &App, act: impl FnOnce()) {
-    let workers = app.process().children();
+    let workers = app.process().workers();
     act();
     eventually("new workers", || {
-        let now = app.process().children();
+        let now = app.process().workers();
         now.len() == workers.len() && now.iter().all(|worker| !workers.contains(worker))
     });
 }

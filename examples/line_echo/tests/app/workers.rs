@@ -31,11 +31,11 @@ pub fn counter(admin: SocketAddr, name: &str, worker: usize) -> Option<u64> {
 /// The workers' processes, once both show themselves.
 fn pids(app: &App) -> [Process; 2] {
     let mut pids = [Process(0); 2];
-    eventually("two workers that are the keeper's children", || {
+    eventually("two workers of the keeper's holders", || {
         let shown = |worker| counter(app.address(1), "vk_pid", worker).map_or(0, |pid| pid as u32);
         pids = [Process(shown(0)), Process(shown(1))];
         let shown: BTreeSet<_> = pids.into_iter().collect();
-        shown == app.process().children().into_iter().collect() && shown.len() == 2
+        shown == app.process().workers().into_iter().collect() && shown.len() == 2
     });
     pids
 }
@@ -104,7 +104,7 @@ fn a_worker_that_is_killed_is_started_again() {
     let [again, same] = pids(&app);
     assert_ne!(again, first);
     assert_eq!(same, second);
-    assert!(app.log().lines().any(|line| line.contains("a worker died") && line.contains("signal=9")));
+    assert!(app.log().lines().any(|line| line.contains("a worker was killed by SIGKILL")));
     on_both(&app);
 }
 

@@ -21,7 +21,7 @@ impl Read for Murderer<'_> {
         let before = self.read / self.each;
         self.read += count;
         if self.read / self.each > before {
-            self.app.process().children_now().iter().for_each(|worker| worker.signal(SIGKILL));
+            self.app.process().workers_now().iter().for_each(|worker| worker.signal(SIGKILL));
         }
         Ok(count)
     }
