@@ -39,18 +39,33 @@ impl Trial {
         listeners: usize,
         prepare: impl FnOnce(&mut Command),
     ) -> Trial {
+        let free = vec!["127.0.0.1:0".parse().expect("an address"); listeners];
+        Trial::start_at(executable, setup, &free, prepare)
+    }
+
+    /// As [`start_with`](Trial::start_with), with its listeners at these addresses.
+    ///
+    /// # Panics
+    /// If it doesn't come up.
+    #[track_caller]
+    pub fn start_at(
+        executable: impl AsRef<Path>,
+        setup: &Setup,
+        listeners: &[SocketAddr],
+        prepare: impl FnOnce(&mut Command),
+    ) -> Trial {
         let executable = executable.as_ref().to_str().expect("a path that is text");
         let mut command = command(executable, &["--poller", setup.poller, "--guard", setup.guard]);
         command.args(["--workers", &setup.workers.to_string()]);
         if let Some(limit) = setup.dispatch_limit {
             command.args(["--dispatch-limit", limit]);
         }
-        for _ in 0..listeners {
-            command.args(["--listen", "127.0.0.1:0"]);
+        for address in listeners {
+            command.args(["--listen", &address.to_string()]);
         }
         prepare(&mut command);
         let app = App::start_for(setup.life, &mut command);
-        let addresses = (0..listeners.max(1)).map(|at| app.address(at)).collect();
+        let addresses = (0..listeners.len().max(1)).map(|at| app.address(at)).collect();
         let trial = Trial { app, addresses };
         eventually("as many workers as were asked for", || trial.workers().len() == setup.workers);
         trial
@@ -68,7 +83,7 @@ impl Trial {
 
     /// The living holders.
     pub fn holders(&self) -> Vec<Process> {
-        self.keeper().children()
+        self.keeper().holders()
     }
 
     /// The keeper's descriptors, and those of the tables that holders share with workers.

@@ -35,6 +35,9 @@ pub const PLACES: usize = 1 << 10;
 /// Slots for each place: for the build that serves, and those before it that still drain.
 pub const BUILDS: usize = 64;
 
+/// The build of a worker that another keeper has started: none.
+const ADOPTED: u32 = 0;
+
 /// What is noted of all.
 #[derive(Debug)]
 #[repr(C)]
@@ -94,6 +97,11 @@ impl Slot {
     /// The number of the arena's memfd in the keeper's table.
     pub(crate) fn arena_number(&self) -> RawFd {
         self.arena.load(Acquire) as RawFd
+    }
+
+    /// The number of the ledger's memfd in the keeper's table.
+    pub(crate) fn ledger_number(&self) -> RawFd {
+        self.ledger.load(Acquire) as RawFd
     }
 
     /// The memfd of the arena, in the keeper's table.
@@ -208,6 +216,25 @@ impl Control {
         slot.arena.store(arena.into_raw_fd() as u32, Release);
         self.ledger(free)?;
         Ok(free)
+    }
+
+    /// Gives a slot to a worker that has lost its keeper, until this build has taken over from it.
+    ///
+    /// # Errors
+    /// Those of mmap(2); `QuotaExceeded` if no slot is free.
+    pub fn adopt_worker(&mut self, place: usize, arena: OwnedFd, ledger: OwnedFd) -> io::Result<()> {
+        let free = self.slots().iter().position(Slot::is_free).ok_or(io::ErrorKind::QuotaExceeded)?;
+        let slot = self.slot(free);
+        slot.place.store(place as u32, Relaxed);
+        slot.build.store(ADOPTED, Relaxed);
+        slot.ledger.store(ledger.into_raw_fd() as u32, Relaxed);
+        slot.arena.store(arena.into_raw_fd() as u32, Release);
+        self.ledger(free).map(|_| ())
+    }
+
+    /// Whether the worker in a slot was started by another keeper.
+    pub(crate) fn is_adopted(&self, number: usize) -> bool {
+        self.slot(number).build.load(Relaxed) == ADOPTED
     }
 
     /// The ledger of the worker in a slot.

@@ -20,6 +20,7 @@ use crate::holder::{self, Former, LONGEST_DELAY, Start, delay};
 use crate::ledger::Phase;
 use crate::notify::Notifier;
 use crate::signals;
+use crate::transfer;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::panic::{self, AssertUnwindSafe};
@@ -49,14 +50,18 @@ pub struct Before {
 pub struct Keeping<'a> {
     /// What it shares with the holders.
     pub control: Control,
+    /// Tells the application from others.
+    pub application: u64,
     /// Makes the memory of a worker's arena.
     pub arena: &'a dyn Fn() -> io::Result<OwnedFd>,
     /// How long a dispatch may take.
     pub limit: Option<Duration>,
     /// What is executed when the next build is to follow.
     pub program: Program,
-    /// What the next build is to listen on.
+    /// What this build listens on, and the next one is to.
     pub listeners: &'a [Sockets],
+    /// What the build before this one has left to listen on, until this one is settled.
+    pub handed: Vec<Sockets>,
     /// The build before this one.
     pub before: Option<Before>,
     /// Whether this one is back because the next one could not follow.
@@ -226,7 +231,15 @@ impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
                 !control.slot(*slot).is_free()
                     && control.ledger(*slot).is_ok_and(|ledger| ledger.seat().hands_over())
             };
+            let former = place.former;
             place.former = place.former.filter(hands_over);
+            if let Some(former) =
+                former.filter(|former| place.former.is_none() && control.is_adopted(*former))
+            {
+                // Its holder is no child of this process, and ends by itself.
+                self.keeping.control.vacate(former);
+            }
+            let control = &self.keeping.control;
             place.served |= place.slot.is_some_and(|slot| control.slot(slot).served.load(Acquire) != 0);
         }
         let Some(by) = self.settle_by.filter(|_| !self.ending) else { return };
@@ -235,6 +248,7 @@ impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
             self.places.iter().any(|place| place.failures >= BUILD_FAILURES) || Instant::now() >= by;
         if self.places.iter().all(is_settled) {
             self.settle_by = None;
+            self.close_unwanted();
             let came_after = self.keeping.before.take().is_some();
             match (came_after, self.keeping.refused) {
                 (true, false) => {
@@ -267,12 +281,24 @@ impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
             }
             self.places[at].slot = None;
         }
-        let Keeping { control, program, listeners, before, .. } = &self.keeping;
-        let error = program.exec(control, listeners, before.as_ref());
+        let Keeping { control, program, handed, before, .. } = &self.keeping;
+        let error = program.exec(control, handed, before.as_ref());
         tracing::error!(%error, "it can't come back");
         self.keeping.refused = true;
         let now = Instant::now();
         self.places.iter_mut().filter(|place| place.slot.is_none()).for_each(|place| place.due = Some(now));
+    }
+
+    /// Closes what the build before this one has listened on, and this one does not.
+    fn close_unwanted(&mut self) {
+        let wanted =
+            |number: &RawFd| self.keeping.listeners.iter().any(|(_, sockets)| sockets.contains(number));
+        let handed = std::mem::take(&mut self.keeping.handed);
+        handed
+            .into_iter()
+            .flat_map(|(_, sockets)| sockets)
+            .filter(|number| !wanted(number))
+            .for_each(transfer::close);
     }
 
     /// Ends a holder and its worker, and frees their slot.
@@ -321,15 +347,17 @@ impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
 
     /// Starts a holder, in a new slot.
     fn start(&mut self, at: usize) -> io::Result<()> {
-        let Keeping { control, arena, listeners, limit, .. } = &mut self.keeping;
+        let Keeping { control, application, arena, listeners, limit, .. } = &mut self.keeping;
         let place = &mut self.places[at];
         let number = control.occupy(at, arena()?)?;
+        control.ledger(number)?.belongs_to(*application);
         let former = place.former.filter(|former| !control.slot(*former).is_free());
         let former = former.and_then(|former| {
             let ledger = control.ledger(former).ok()?;
             Some(Former { ledger, arena: control.slot(former).arena_number() })
         });
-        let mut base: Vec<RawFd> = vec![control.slot(number).arena_number()];
+        let mut base: Vec<RawFd> =
+            vec![control.slot(number).arena_number(), control.slot(number).ledger_number()];
         base.extend(listeners.iter().map(|(_, sockets)| sockets[at]));
         // SAFETY: this process has one thread (`keep`'s contract), so the child may do anything.
         match unsafe { libc::fork() } {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! one table of descriptors (clone3's CLONE_FILES) │ holder, and its worker
-//! ledger   | state of the worker | base: arena, listeners | row 0 … m: of descriptor 0 … m: owner, generation, state |
+//! ledger   | state of the worker | base: arena, ledger, listeners | row 0 … m: of descriptor 0 … m: owner, generation, state |
 //! ```
 //!
 //! When a worker dies none of its descriptors closes: the table is the holder's, too. The holder closes what is in no row,
@@ -25,6 +25,7 @@ mod seat;
 pub use seat::{Phase, Seat};
 
 use crate::board::Record;
+use crate::control::FORMAT;
 use crate::shared::{Cell, Shared};
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
@@ -43,6 +44,9 @@ struct Row {
 
 // SAFETY: atomics.
 unsafe impl Cell for Row {}
+
+/// Where the listeners begin among the descriptors that a worker starts with.
+pub(crate) const FIRST_LISTENER: usize = 2;
 
 /// The number of a descriptor; 0 for none.
 #[repr(transparent)]
@@ -79,7 +83,7 @@ impl Ledger {
     const BASE: usize = 512;
     const ROWS: usize = 4096;
     /// Listeners of a worker at most.
-    pub const LISTENERS: usize = (Ledger::ROWS - Ledger::BASE) / size_of::<Number>() - 2;
+    pub const LISTENERS: usize = (Ledger::ROWS - Ledger::BASE) / size_of::<Number>() - FIRST_LISTENER - 1;
 
     /// The memory of a new ledger.
     ///
@@ -108,6 +112,26 @@ impl Ledger {
             true => Ok(Ledger { shared, record }),
             false => Err(io::ErrorKind::InvalidData.into()),
         }
+    }
+
+    /// The ledger in a memfd of a worker that another keeper has started.
+    ///
+    /// # Errors
+    /// As [`map`](Ledger::map).
+    pub(crate) fn map_alone(memfd: BorrowedFd<'_>) -> io::Result<Ledger> {
+        Ledger::map(memfd, Record::alone())
+    }
+
+    /// Notes which application's it is.
+    pub(crate) fn belongs_to(&self, application: u64) {
+        self.seat().application.store(application, Relaxed);
+        self.seat().format.store(FORMAT, Relaxed);
+    }
+
+    /// Whether it is of this format, and the application's.
+    pub(crate) fn is_of(&self, application: u64) -> bool {
+        let seat = self.seat();
+        (seat.format.load(Relaxed), seat.application.load(Relaxed)) == (FORMAT, application)
     }
 
     /// Takes the ledger away from this process.
@@ -140,10 +164,10 @@ impl Ledger {
     }
 
     fn base(&self) -> &[Number] {
-        self.shared.slice(Ledger::BASE, Ledger::LISTENERS + 2)
+        self.shared.slice(Ledger::BASE, FIRST_LISTENER + Ledger::LISTENERS + 1)
     }
 
-    /// Notes the numbers of the descriptors that each worker starts with: its arena, and its listeners.
+    /// Notes the numbers of the descriptors that each worker starts with: its arena, its ledger, and its listeners.
     ///
     /// # Panics
     /// If there are more than [`LISTENERS`](Ledger::LISTENERS).
@@ -159,7 +183,12 @@ impl Ledger {
     /// See [`set_base`](Ledger::set_base).
     pub fn numbers_of_base(&self) -> Vec<RawFd> {
         let numbers = self.base().iter().map(|number| number.0.load(Acquire) as RawFd);
-        numbers.take_while(|number| *number > 0).take(Ledger::LISTENERS + 1).collect()
+        numbers.take_while(|number| *number > 0).take(FIRST_LISTENER + Ledger::LISTENERS).collect()
+    }
+
+    /// The numbers of the listeners.
+    pub fn listeners(&self) -> Vec<RawFd> {
+        self.numbers_of_base().split_off(FIRST_LISTENER.min(self.numbers_of_base().len()))
     }
 
     /// The arena's memfd: the first of the base.

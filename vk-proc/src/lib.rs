@@ -21,6 +21,7 @@
 extern crate vk_core as vk;
 
 pub mod activation;
+pub mod adopt;
 pub mod affinity;
 pub mod board;
 pub mod build;

@@ -14,17 +14,25 @@ const BACKLOG: i32 = 4096;
 /// # Errors
 /// Those of socket(2) and bind(2): `AddrInUse` above all.
 pub fn listen(address: SocketAddr, workers: usize) -> io::Result<(SocketAddr, Vec<OwnedFd>)> {
-    if workers > 1 && address.port() != 0 {
-        // A group would take in a group that somebody else of this user listens with already.
+    if address.port() != 0 {
+        // A group would join a group that another process of this user listens with already.
         bind(address, false)?;
     }
-    let first = bind(address, workers > 1)?;
+    let first = bind(address, true)?;
     let bound = first.local_addr()?.as_socket().expect("a TCP socket has an internet address");
     let mut sockets = vec![OwnedFd::from(first)];
     for _ in 1..workers {
         sockets.push(bind(bound, true)?.into());
     }
     Ok((bound, sockets))
+}
+
+/// One more listening socket of a group that is bound to `address`.
+///
+/// # Errors
+/// As [`listen`].
+pub fn join(address: SocketAddr) -> io::Result<OwnedFd> {
+    Ok(bind(address, true)?.into())
 }
 
 fn bind(address: SocketAddr, shared: bool) -> io::Result<Socket> {

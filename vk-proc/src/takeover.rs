@@ -13,7 +13,7 @@
 #![allow(unsafe_code)]
 
 use crate::holder::Former;
-use crate::ledger::{Ledger, Phase, State};
+use crate::ledger::{FIRST_LISTENER, Ledger, Phase, State};
 use crate::listener;
 use crate::panics;
 use crate::process::Process;
@@ -92,12 +92,12 @@ impl Takeover {
         let arena = own.pop().unwrap_or(arena);
         let attempt = receiver.attempt;
         let numbers = receiver.receive(former.seat().pid.load(Relaxed), &numbers)?;
-        let theirs = former.numbers_of_base();
+        let theirs = former.listeners();
         let mut base = own.clone();
-        for number in base.iter_mut().skip(1) {
+        for number in base.iter_mut().skip(FIRST_LISTENER) {
             let inode = transfer::inode(*number);
             let same = |other: &&RawFd| numbers.contains(other) && transfer::inode(**other) == inode;
-            *number = theirs.iter().skip(1).find(same).copied().unwrap_or(*number);
+            *number = theirs.iter().find(same).copied().unwrap_or(*number);
         }
         ledger.set_base(&base);
         for number in own.into_iter().filter(|number| !base.contains(number)) {

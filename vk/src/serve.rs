@@ -22,7 +22,7 @@ use vk_proc::holder::{HOPELESS, NOT_NOW, Start};
 use vk_proc::keeper::{self, Keeping};
 use vk_proc::ledger::Ledger;
 use vk_proc::takeover::{Listener, Takeover};
-use vk_proc::{Settings, Worker, affinity, confine, limits, signals, socket, sweep};
+use vk_proc::{Settings, Worker, adopt, affinity, confine, limits, signals, socket, sweep};
 
 /// Blocks of 64 KiB that micro-processes borrow while they stream: address space, not memory.
 const POOL_BLOCKS: u32 = 65_536;
@@ -65,6 +65,7 @@ pub fn serve(app: &App, options: &Options) -> Result<ExitCode, String> {
     if options.stdio || options.workers == 0 {
         return alone(app, options, &wanted, inherited);
     }
+    let addresses: Vec<SocketAddr> = wanted.iter().map(|(address, _)| *address).collect();
     let program = Program::this(handover.as_ref()).map_err(failed("no /proc"))?;
     let (control, before, handed, refused) = match handover {
         Some(Handover { control, before, listeners, refused, .. }) => {
@@ -72,11 +73,11 @@ pub fn serve(app: &App, options: &Options) -> Result<ExitCode, String> {
         }
         None => {
             prepare(app)?;
-            (Control::new(options.workers).map_err(failed("no shared memory"))?, None, Vec::new(), false)
+            let (control, listeners) = begin(app, options, &addresses).map_err(failed("no shared memory"))?;
+            (control, None, listeners, false)
         }
     };
     BOARD.get_or_init(|| control.board);
-    let addresses: Vec<SocketAddr> = wanted.iter().map(|(address, _)| *address).collect();
     let listeners = match (listen(&addresses, &handed, inherited, control.places()), &before) {
         (Ok(listeners), _) => listeners,
         (Err(error), Some(before)) if !refused => {
@@ -90,10 +91,12 @@ pub fn serve(app: &App, options: &Options) -> Result<ExitCode, String> {
     registry::image();
     let keeping = Keeping {
         control,
+        application: adopt::application(app.name),
         arena: &|| Arena::memfd(&arena(options)),
         limit: options.dispatch_limit,
         program,
         listeners: &listeners,
+        handed,
         before,
         refused,
     };
@@ -111,6 +114,35 @@ fn prepare(app: &App) -> Result<(), String> {
     thread::scope(|scope| scope.spawn(check).join())
         .unwrap_or_else(|_| Err("the application's check has panicked".into()))
 }
+
+/// The control page of a keeper that is started, and the listeners of workers that it adopts since their keeper has died.
+fn begin(app: &App, options: &Options, addresses: &[SocketAddr]) -> io::Result<(Control, Vec<Sockets>)> {
+    let orphans = adopt::find(app.name, addresses);
+    // As many as there are now: none of the workers that serve is left out.
+    let places = orphans.last().map_or(0, |last| last.place + 1).max(options.workers);
+    let mut control = Control::new(places)?;
+    let mut listeners: Vec<Sockets> = Vec::new();
+    for orphan in orphans {
+        tracing::info!(worker = orphan.place, "a worker without a keeper is adopted");
+        for (address, socket) in orphan.listeners {
+            let at = listeners.iter().position(|(bound, _)| *bound == address).unwrap_or_else(|| {
+                listeners.push((address, vec![NONE; places]));
+                listeners.len() - 1
+            });
+            listeners[at].1[orphan.place] = socket.into_raw_fd();
+        }
+        control.adopt_worker(orphan.place, orphan.arena, orphan.ledger)?;
+    }
+    for (address, sockets) in &mut listeners {
+        for socket in sockets.iter_mut().filter(|socket| **socket == NONE) {
+            *socket = socket::join(*address)?.into_raw_fd();
+        }
+    }
+    Ok((control, listeners))
+}
+
+/// No descriptor yet.
+const NONE: RawFd = -1;
 
 /// Serves in this process, without a keeper.
 fn alone(
@@ -316,14 +348,15 @@ impl Plan<'_> {
         takeover: Option<Takeover>,
     ) -> io::Result<()> {
         let base = start.ledger.numbers_of_base();
-        let listeners: Vec<Listener> = base[1..].iter().copied().zip(handlers.iter().copied()).collect();
+        let listeners: Vec<Listener> =
+            start.ledger.listeners().into_iter().zip(handlers.iter().copied()).collect();
         if let Some(takeover) = takeover {
             let config = arena(self.options);
             let (came, stay) = takeover.finish(worker, &config, self.app.migrations, &listeners)?;
             tracing::info!(came, stay, "took over from the worker before");
         }
         let was_opening = start.ledger.is_opening();
-        worker.resume(start.death, &base[1..]);
+        worker.resume(start.death, &start.ledger.listeners());
         if was_opening {
             sweep::sweep_sockets(start.ledger, &[&base[..], &[0, 1, 2]].concat());
         }

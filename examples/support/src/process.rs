@@ -43,9 +43,19 @@ impl Process {
         list.split_whitespace().filter_map(|pid| pid.parse().ok().map(Process)).collect()
     }
 
+    /// Its name, as ps(1) shows it.
+    pub fn name(self) -> String {
+        fs::read_to_string(format!("/proc/{}/comm", self.0)).unwrap_or_default().trim_end().to_owned()
+    }
+
+    /// Of a keeper: the living holders.
+    pub fn holders(self) -> Vec<Process> {
+        self.children().into_iter().filter(|child| child.name().starts_with("vk-holder-")).collect()
+    }
+
     /// Of a keeper: the living workers, which are its holders' children.
     pub fn workers(self) -> Vec<Process> {
-        let mut workers: Vec<_> = self.children().into_iter().flat_map(Process::children).collect();
+        let mut workers: Vec<_> = self.holders().into_iter().flat_map(Process::children).collect();
         workers.sort();
         workers
     }

@@ -2,14 +2,13 @@
 
 use crate::TRIAL;
 use crate::builds::{FALLS, FIRST, Installation, MIGRATED_FRAME, NO_ADDRESS, OTHER_FRAME, OTHER_TEXT};
-use std::fs;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 use vk_proc::control::Snapshot;
 use vk_trials::{Load, Probe, Setup, Trial, Wrong, seed};
-use vk_try::{Process, Random, SIGHUP, SIGKILL, SIGTERM, eventually};
+use vk_try::{Random, SIGHUP, SIGKILL, SIGTERM, eventually};
 
 const SETUP: Setup = Setup { life: Duration::from_secs(300), ..Setup::DEFAULT };
 
@@ -412,6 +411,5 @@ fn a_build_that_hangs_is_given_up() {
 
 /// Whether a child of the keeper runs the program that hangs.
 fn hangs(trial: &Trial) -> bool {
-    let name = |process: Process| fs::read_to_string(format!("/proc/{}/comm", process.0));
-    trial.holders().into_iter().any(|child| name(child).is_ok_and(|name| name.trim() == "sleep"))
+    trial.keeper().children().into_iter().any(|child| child.name() == "sleep")
 }

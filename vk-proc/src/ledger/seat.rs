@@ -27,8 +27,12 @@ pub enum Phase {
 #[derive(Debug)]
 #[repr(C, align(128))]
 pub struct Seat {
+    /// The format of the ledger and the arena, and the [application](crate::adopt) that they belong to.
+    pub(super) format: AtomicU32,
     /// The worker's process.
     pub pid: AtomicU32,
+    /// See [`format`](Seat::format).
+    pub(super) application: AtomicU64,
     /// The phase, and above it the number of the attempt to take over.
     phase: AtomicU32,
     /// Attempts to take over from the worker, so far.

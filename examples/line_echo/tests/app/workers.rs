@@ -3,8 +3,8 @@
 use crate::{Client, serve};
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use vk_try::{App, Orphans, PATIENCE, Process, SIGKILL, eventually};
+use std::net::{SocketAddr, TcpStream};
+use vk_try::{App, PATIENCE, Process, SIGKILL, eventually};
 
 /// Two workers, and the admin's listener as second.
 fn two() -> App {
@@ -106,17 +106,4 @@ fn a_worker_that_is_killed_is_started_again() {
     assert_eq!(same, second);
     assert!(app.log().lines().any(|line| line.contains("a worker was killed by SIGKILL")));
     on_both(&app);
-}
-
-#[test]
-fn nothing_is_left_when_the_keeper_is_killed() {
-    let mut app = two();
-    let address = app.address(0);
-    let workers = Orphans(pids(&app).into());
-    let mut clients = on_both(&app);
-    app.process().signal(SIGKILL);
-    eventually("the workers end", || !workers.0.iter().any(|worker| worker.is_alive()));
-    assert!(clients.iter_mut().all(Client::is_over));
-    TcpListener::bind(address).expect("the port is free");
-    assert_eq!(app.wait().code(), None);
 }
