@@ -104,6 +104,12 @@ impl Entry {
         self.shape
     }
 
+    /// Where it stands at a program counter: file and line of the blocking call; none at its beginning and end.
+    pub fn place(&self, pc: u32) -> Option<(&'static str, u32)> {
+        let point = self.shape.points.iter().find(|point| point.pc == pc)?;
+        Some((self.shape.file, point.line))
+    }
+
     /// Sets `frame` to the beginning.
     ///
     /// # Safety

@@ -7,6 +7,7 @@
 //! - the allocator never hands out a byte twice, so the task, its two storages and its frame are disjoint.
 #![allow(unsafe_code)]
 
+use crate::failures::Failures;
 use crate::rt::Coroutine;
 use crate::task::{Descriptor, Nanos, Outcome, Task, Wait};
 use crate::{HeapBytes, Registry, bytes};
@@ -31,10 +32,14 @@ pub struct World {
     pub tally: Tally,
     /// Whether standard input and output are served: then the person there is told of each coroutine's error.
     pub attended: bool,
+    /// What the log is to tell of.
+    pub failures: Failures,
     /// Whether the worker drains: what is between two pieces of work should end.
     pub ending: bool,
     /// The task that runs, while one does.
     pub running: Span,
+    /// The program counter at which it stood before.
+    pub stood_at: u32,
     /// The connection that was unparked last, and how far it was received from and sent to.
     pub unparked: Option<(Descriptor, [u64; 2])>,
     /// The open micro-heap, while one is.
@@ -77,8 +82,10 @@ impl World {
             registry,
             tally,
             attended: false,
+            failures: Failures::default(),
             ending: false,
             running: Span::EMPTY,
+            stood_at: 0,
             unparked: None,
             heap: None,
         })

@@ -27,6 +27,7 @@
 
 pub mod bytes;
 pub mod entry;
+pub mod failures;
 pub mod io;
 pub mod last_words;
 pub mod line;

@@ -59,6 +59,8 @@ pub struct Point<L = &'static [u16]> {
     pub pc: u32,
     /// The hash of the blocking call's tokens, by which the same call is found in another build.
     pub anchor: u64,
+    /// The line of the source that it stands in; 0 for another build's.
+    pub line: u32,
     /// The call is one of a coroutine, whose frame lies in this one.
     pub calls: bool,
     /// The fields that are initialised there on all ways, by index, ascending.
@@ -72,6 +74,8 @@ pub struct Shape {
     pub fields: &'static [Field],
     /// The points, by ascending program counter.
     pub points: &'static [Point],
+    /// The file of the source.
+    pub file: &'static str,
 }
 
 /// The variable that keeps the caller's deadline in a coroutine that sets one: a name that no variable of the user has.
@@ -111,7 +115,7 @@ impl Shape {
             out.extend(size.to_le_bytes());
         }
         length(&mut out, self.points.len());
-        for Point { pc, anchor, calls, live } in self.points {
+        for Point { pc, anchor, calls, live, line: _ } in self.points {
             out.extend(pc.to_le_bytes());
             out.extend(anchor.to_le_bytes());
             out.push(u8::from(*calls));
@@ -154,7 +158,7 @@ impl Claim {
             let live = reader.list(Reader::u16)?;
             let valid = live.iter().all(|index| usize::from(*index) < fields.len())
                 && live.is_sorted_by(|a, b| a < b);
-            valid.then_some(Point { pc, anchor, calls: calls == 1, live })
+            valid.then_some(Point { pc, anchor, line: 0, calls: calls == 1, live })
         })?;
         reader.0.is_empty().then_some(Claim { fields, points })
     }

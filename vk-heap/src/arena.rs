@@ -569,6 +569,15 @@ impl Arena {
         &self.layout
     }
 
+    /// Children of this process, as fork(2) makes them, have none of it: a touch is a SIGSEGV there, and not a change of what
+    /// the parent works on.
+    ///
+    /// # Errors
+    /// Those of madvise(2).
+    pub fn keep_from_children(&self) -> io::Result<()> {
+        self.mapping.keep_from_children()
+    }
+
     /// What is in use. One call of the kernel, for the resident bytes.
     pub fn usage(&self) -> Usage {
         Usage {

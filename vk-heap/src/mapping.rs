@@ -86,6 +86,11 @@ impl Mapping {
         Ok(Mapping { file, owned: false, inode, map })
     }
 
+    /// Children of this process, as fork(2) makes them, have none of it: a touch is a SIGSEGV there.
+    pub(crate) fn keep_from_children(&self) -> io::Result<()> {
+        self.map.advise(Advice::DontFork)
+    }
+
     pub(crate) fn base(&self) -> NonNull<u8> {
         NonNull::new(self.map.as_mut_ptr()).expect("mmap never gives address 0")
     }

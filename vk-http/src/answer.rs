@@ -91,6 +91,9 @@ pub(crate) fn plan(
     if io.is_ending()? {
         request.closing.set(true);
     }
+    if status == 500 {
+        io.note_failure("500 for", request.target())?;
+    }
     request.plan(status, content_type, length)?;
     io.last_words(LastWords::NONE)
 }

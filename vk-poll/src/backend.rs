@@ -14,7 +14,8 @@
 //!    one descriptor may have two events in one batch. `WouldBlock` is always a possible answer.
 //! 3. *Short means drained.* On a stream socket or a pipe, a `read` that returned less than asked has
 //!    emptied it, and more bytes mean another event; **unless `closed` was seen**: then the end of the stream
-//!    may be waiting behind the bytes with no further event, so read on until 0 or an error. A `write` that
+//!    may be waiting behind the bytes with no further event, so read on until 0 or an error; **and unless `urgent` was seen**:
+//!    then the read may have stopped before the urgent byte. A `write` that
 //!    took less than given has filled it, and room means another event. A tty, a datagram socket or a counter
 //!    (eventfd, signalfd) gives one unit per read: go on until `WouldBlock`.
 //! 4. *Listeners too*: `accept` until `WouldBlock`. What stops earlier (no descriptor is left, say) gets no
@@ -48,6 +49,8 @@ pub struct Event {
     pub writable: bool,
     /// The peer will send no more (FIN, hang-up, last writer of a pipe gone): read on until 0 or an error.
     pub closed: bool,
+    /// There is urgent data (TCP), which is read like any other, and before which a read stops.
+    pub urgent: bool,
     /// The descriptor is in error; a read or write tells which.
     pub error: bool,
 }

@@ -17,8 +17,9 @@ use crate::{Backend, Event, Nanos, Token, Watch, sys};
 /// cache of connection state gains nothing.
 const BATCH: usize = 1024;
 
-/// Both directions, the peer's end of stream, changes only. Errors and hang-ups are always reported.
-pub(crate) const INTEREST: u32 = (libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET) as u32;
+/// Both directions, urgent data, the peer's end of stream, changes only. Errors and hang-ups are always reported.
+pub(crate) const INTEREST: u32 =
+    (libc::EPOLLIN | libc::EPOLLPRI | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET) as u32;
 
 /// What a mask of epoll (or of poll: the bits are the same) means.
 #[inline]
@@ -31,6 +32,7 @@ pub(crate) fn decode(token: Token, mask: u32) -> Event {
         readable: any(libc::EPOLLIN) || closed || error,
         writable: any(libc::EPOLLOUT | libc::EPOLLHUP) || error,
         closed,
+        urgent: any(libc::EPOLLPRI),
         error,
     }
 }

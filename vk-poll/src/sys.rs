@@ -117,8 +117,23 @@ pub fn accept(listener: RawFd) -> io::Result<RawFd> {
         match result {
             // It died in the queue: that is its affair, and another may stand behind it.
             Err(error) if matches!(error.raw_os_error(), Some(libc::ECONNABORTED | libc::EPROTO)) => {}
-            result => return result.map(|fd| fd as RawFd),
+            result => return beyond_stdio(result? as RawFd),
         }
+    }
+}
+
+/// The descriptor at a number beyond those of standard input, output and error: where a handler has closed one of these, the
+/// next line of a log would go to a client. The low number is given to something that takes no line.
+fn beyond_stdio(fd: RawFd) -> io::Result<RawFd> {
+    if fd > libc::STDERR_FILENO {
+        return Ok(fd);
+    }
+    // SAFETY: numbers; `fd` has just been opened by the caller, who gives it up for the copy.
+    unsafe {
+        let moved = check(libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, libc::STDERR_FILENO + 1));
+        libc::close(fd);
+        libc::eventfd(0, libc::EFD_CLOEXEC);
+        moved.map(|fd| fd as RawFd)
     }
 }
 
@@ -126,21 +141,15 @@ pub fn connect(addr: &SocketAddr) -> io::Result<RawFd> {
     let family = if addr.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
     let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
     // SAFETY: no memory is involved.
-    let fd = check(unsafe { libc::socket(family, kind, 0) })? as RawFd;
+    let fd = beyond_stdio(check(unsafe { libc::socket(family, kind, 0) })? as RawFd)?;
     // SAFETY: the kernel has just given us `fd`; nobody else closes it.
     let socket = unsafe { OwnedFd::from_raw_fd(fd) };
 
     let on: c_int = 1;
-    // SAFETY: the option is an int, and `on` is one.
-    check(unsafe {
-        libc::setsockopt(
-            fd,
-            libc::IPPROTO_TCP,
-            libc::TCP_NODELAY,
-            (&raw const on).cast(),
-            size_of_val(&on) as _,
-        )
-    })?;
+    for (level, option) in [(libc::IPPROTO_TCP, libc::TCP_NODELAY), (libc::SOL_SOCKET, libc::SO_OOBINLINE)] {
+        // SAFETY: both options are an int, and `on` is one.
+        check(unsafe { libc::setsockopt(fd, level, option, (&raw const on).cast(), size_of_val(&on) as _) })?;
+    }
     let begun = match addr {
         SocketAddr::V4(addr) => {
             // SAFETY: sockaddr_in is plain numbers, for which zeroes are valid.

@@ -58,8 +58,14 @@ trait Stage {
 
     /// The events of at most one wait, joined by token.
     fn wait(&mut self, timeout: Nanos) -> HashMap<Token, Event> {
-        let mut events =
-            vec![Event { token: Token(404), readable: true, writable: true, closed: true, error: true }];
+        let mut events = vec![Event {
+            token: Token(404),
+            readable: true,
+            writable: true,
+            closed: true,
+            urgent: false,
+            error: true,
+        }];
         self.backend().wait(Some(timeout), &mut events).unwrap();
         let mut joined: HashMap<Token, Event> = HashMap::new();
         for event in events {

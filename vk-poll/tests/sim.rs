@@ -41,6 +41,7 @@ fn echo(sim: &mut Sim, listener: RawFd, connections: usize) -> Vec<(Nanos, Event
                 readable: true,
                 writable: false,
                 closed: false,
+                urgent: false,
                 error: false,
             });
         }

@@ -119,6 +119,7 @@ impl<B: Backend> Worker<B> {
 
     /// Enters a micro-process's descriptor into the table, watched by the poller; on failure it is closed.
     pub(crate) fn watch(&mut self, descriptor: Descriptor, id: HeapId, borrowed: bool) -> io::Result<()> {
+        self.detach_stray(descriptor.number);
         let next = std::mem::replace(&mut self.known[id.index() as usize].descriptors, descriptor.number);
         self.descriptors.insert(descriptor, id, next, borrowed);
         match self.poller.add(descriptor.number, token(descriptor)) {
@@ -127,6 +128,18 @@ impl<B: Backend> Worker<B> {
                 self.close(descriptor.number, id);
                 Err(error)
             }
+        }
+    }
+
+    /// Takes a number from the owner that it had: a handler has closed the descriptor, or the kernel would not have given its
+    /// number again. What the owner closes later must not be the new one.
+    fn detach_stray(&mut self, number: RawFd) {
+        let Some(owner) = self.descriptors.owner(number) else { return };
+        tracing::warn!(number, "a handler has closed a descriptor that is not its own");
+        self.poller.forget(number);
+        match owner {
+            HeapId::NONE => self.pool.lose(number),
+            owner => self.unlink(number, owner),
         }
     }
 

@@ -22,6 +22,8 @@ pub struct Known {
     pub writable: bool,
     /// Whether the other end has ended its side: after the last byte comes the end, and no event tells.
     pub closed: bool,
+    /// Whether urgent data has come: a short read has not emptied it then.
+    pub urgent: bool,
     /// Whether its owner is to find the end of its input, if it is idle.
     pub shed: bool,
     /// The next descriptor of the same owner.
@@ -61,6 +63,7 @@ impl Descriptors {
                 readable: false,
                 writable: false,
                 closed: false,
+                urgent: false,
                 shed: false,
                 next: NONE,
                 borrowed: false,
@@ -73,6 +76,7 @@ impl Descriptors {
             readable: true,
             writable: true,
             closed: false,
+            urgent: false,
             shed: false,
             next,
             borrowed,
@@ -90,6 +94,11 @@ impl Descriptors {
     pub fn find(&mut self, descriptor: Descriptor) -> Option<&mut Known> {
         let known = self.known.get_mut(usize::try_from(descriptor.number).ok()?)?;
         (known.generation == descriptor.generation && known.owner.is_some()).then_some(known)
+    }
+
+    /// Which micro-process has the descriptor with this number, if it is open as far as the worker knows.
+    pub fn owner(&self, number: RawFd) -> Option<HeapId> {
+        self.known.get(usize::try_from(number).ok()?)?.owner
     }
 
     /// Gives back the memory for numbers above the largest that is open.

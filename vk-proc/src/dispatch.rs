@@ -11,10 +11,12 @@ use crate::faults;
 use crate::panics;
 use crate::process::Process;
 use crate::worker::{SHOW, Worker};
+use std::net::SocketAddr;
 use std::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
 use std::sync::atomic::compiler_fence;
+use vk_core::failures::{Failure, Kind};
 use vk_core::task::{Mark, Request};
-use vk_core::{Descriptor, Port, Sink, Source, Task, Wait};
+use vk_core::{Descriptor, Nanos, Port, Sink, Source, Task, Wait};
 use vk_heap::{Heap, HeapId, OpenError, failpoint};
 use vk_poll::Backend;
 
@@ -120,7 +122,39 @@ impl<B: Backend> Worker<B> {
                 self.seat.suspect.store(HeapId::NONE.to_bits(), Relaxed);
             }
         }
+        self.tell_failures(process, id);
         self.leave(process, id);
+    }
+
+    /// Has the log tell what has failed in the micro-process, with the other end's address.
+    #[inline]
+    fn tell_failures(&mut self, process: Process, id: HeapId) {
+        while let Some(failure) = self.world.failures.next() {
+            let peer = match process.source() {
+                Port::Descriptor(source) if self.descriptors.get(source, id).is_some() => {
+                    self.poller.peer(source.number).ok().flatten()
+                }
+                _ => None,
+            };
+            tell(&failure, peer);
+        }
+    }
+
+    /// Has the log tell that a dispatch took long, of a micro-process that still is there.
+    pub(crate) fn note_slow(&mut self, id: HeapId, time: Nanos) {
+        if !self.is_live(id) {
+            return;
+        }
+        let Ok(heap) = self.world.arena.open(id) else { return };
+        self.world.enter(heap);
+        let process = Process::of(heap);
+        let main = process.task(process.main());
+        if let Some(entry) = self.world.registry.get(main.entry) {
+            let cause = || format!("{} ms", time / 1_000_000);
+            self.world.failures.note(self.world.now, Kind::Slow, entry, process.program_counter(), cause);
+        }
+        self.tell_failures(process, id);
+        self.world.arena.close(id);
     }
 
     /// After the last round of a dispatch: ends the micro-process, or puts it to rest.
@@ -135,6 +169,9 @@ impl<B: Backend> Worker<B> {
                 tracing::error!(%error, "what was written last is lost");
             }
             self.failed |= (main.failure != 0 || lost) && self.is_borrower(index);
+            if self.known[index].listener && !self.world.ending {
+                self.lose_listener(&std::io::Error::from_raw_os_error(main.failure));
+            }
             return self.end(id);
         }
         process.shrink(&mut self.world);
@@ -207,5 +244,24 @@ impl<B: Backend> Worker<B> {
         if task.tx_mark == Mark::Here && task.tx_ended {
             task.tx_mark = Mark::Acknowledged;
         }
+    }
+}
+
+/// One line for a failure.
+fn tell(failure: &Failure, peer: Option<SocketAddr>) {
+    let Failure { kind, coroutine, at, cause, left_out } = failure;
+    let at = at.map(|(file, line)| format!("{file}:{line}"));
+    let (at, peer) = (at.as_deref().map(tracing::field::display), peer.map(tracing::field::display));
+    let left_out = (*left_out > 0).then_some(*left_out);
+    match kind {
+        Kind::Peer => tracing::info!(coroutine, at, peer, left_out, "a connection ends: {cause}"),
+        Kind::Own => tracing::warn!(coroutine, at, peer, left_out, "a handler has failed: {cause}"),
+        Kind::Slow => tracing::warn!(
+            coroutine,
+            at,
+            peer,
+            left_out,
+            "a handler ran for {cause} without blocking, and its worker served no other connection"
+        ),
     }
 }

@@ -71,7 +71,7 @@ impl<B: Backend> Worker<B> {
                 known.shed = false;
                 // A short read has emptied a socket, unless the end waits behind the bytes. Of what was
                 // open before (a terminal hands out line by line) nothing is known.
-                known.readable = count == room || known.closed || known.borrowed;
+                known.readable = count == room || known.closed || known.urgent || known.borrowed;
                 task.bulk = count == room || count >= RING as usize;
                 self.stats.received += count as u64;
             }

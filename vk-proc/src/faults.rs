@@ -9,7 +9,7 @@ use std::fmt::{self, Write};
 use std::mem::zeroed;
 use std::ptr;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicPtr, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize};
 use vk_heap::HeapId;
 
 /// The signals of a fault, with their names.
@@ -42,6 +42,8 @@ pub fn running(name: &'static str) {
 /// for each thread.
 pub fn install(seat: &'static Seat) {
     SEAT.store(ptr::from_ref(seat).cast_mut(), Relaxed);
+    // SAFETY: the function stores one atomic. Without memory for it, a child dies of the signal without a line.
+    unsafe { libc::pthread_atfork(None, None, Some(forked)) };
     for (signal, _) in FAULTS {
         // SAFETY: a zeroed sigaction is a valid one with an empty mask; `report` has the signature that
         // SA_SIGINFO asks for and does only what a handler may.
@@ -55,7 +57,23 @@ pub fn install(seat: &'static Seat) {
     }
 }
 
+/// Set in a child that a handler has forked.
+static FORKED: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn forked() {
+    FORKED.store(true, Relaxed);
+}
+
 extern "C" fn report(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    if FORKED.load(Relaxed) {
+        const LINE: &[u8] = b"a process that a handler has forked ends where it would go on as a worker; \
+            std::process::Command starts programs\n";
+        // SAFETY: the line is valid for its length; _exit has no conditions.
+        unsafe {
+            libc::write(libc::STDERR_FILENO, LINE.as_ptr().cast(), LINE.len());
+            libc::_exit(128 + signal);
+        }
+    }
     // SAFETY: `install` stored a seat that lives for ever, before this could be called.
     let seat = unsafe { &*SEAT.load(Relaxed) };
     // SAFETY: the kernel passes a valid siginfo; what it has for a signal that was sent is a pid.

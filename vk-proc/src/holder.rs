@@ -19,7 +19,7 @@ use crate::ledger::{FIRST_LISTENER, Ledger, Phase};
 use crate::signals;
 use crate::sweep::sweep;
 use crate::transfer::inode;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{IntoRawFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
@@ -111,8 +111,12 @@ struct Holder<'a> {
     due: Instant,
     death: Death,
     failures: u32,
-    /// The inodes of arena and listeners.
+    /// The inodes of standard input, output and error.
+    stdio: [Option<u64>; 3],
+    /// Those of arena, ledger and listeners.
     base: Vec<Option<u64>>,
+    /// Their numbers, as the ledger has them once a worker serves. A stray write into the ledger does not change these.
+    numbers: Option<Vec<RawFd>>,
 }
 
 /// Holds the table for the workers of a slot until they have ended in order, or can't be started; the status that this
@@ -153,7 +157,9 @@ pub(crate) fn hold(
         due: Instant::now(),
         death: Death::Outside,
         failures: 0,
+        stdio: [0, 1, 2].map(inode),
         base,
+        numbers: None,
     };
     loop {
         if holder.worker.is_none() && Instant::now() >= holder.due {
@@ -305,7 +311,7 @@ impl Holder<'_> {
     fn exited(&mut self, pid: libc::pid_t, status: i32, begun: u64, overrun: bool) -> Option<u8> {
         let seat = self.ledger.seat();
         let code = libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status) as u8);
-        if seat.ended.load(Relaxed) != 0 {
+        if seat.ended.load(Relaxed) == 1 {
             return Some(code.unwrap_or(HOPELESS));
         }
         if seat.starting.load(Relaxed) == 0 {
@@ -343,11 +349,15 @@ impl Holder<'_> {
 
     /// Closes what the dead worker had opened besides its connections, and repairs what it may have closed.
     fn close_leftovers(&mut self) {
-        let mut numbers = self.ledger.numbers_of_base();
-        numbers.truncate(self.base.len());
+        let numbers = self.numbers.take().unwrap_or_else(|| self.ledger.numbers_of_base());
+        let mut numbers: Vec<RawFd> = numbers.into_iter().take(self.base.len()).collect();
         let is_lost = |at: usize, number: RawFd| inode(number) != self.base[at];
-        if numbers.iter().enumerate().skip(FIRST_LISTENER).any(|(at, number)| is_lost(at, *number)) {
-            // Only the keeper has that listener, too: a worker with another table takes over.
+        let stdio: Vec<RawFd> =
+            (0..3).filter(|number| inode(*number) == self.stdio[*number as usize]).collect();
+        if stdio.len() < 3
+            || numbers.iter().enumerate().skip(FIRST_LISTENER).any(|(at, number)| is_lost(at, *number))
+        {
+            // Only the keeper has those, too: a worker with another table takes over.
             self.ledger.seat().crippled.store(1, Relaxed);
         }
         if numbers.first().is_none_or(|arena| is_lost(0, *arena)) {
@@ -356,10 +366,18 @@ impl Holder<'_> {
             let open = OpenOptions::new().read(true).write(true).custom_flags(libc::O_CLOEXEC).open(path);
             if let (Ok(arena), true) = (open, !numbers.is_empty()) {
                 numbers[0] = arena.into_raw_fd();
-                self.ledger.set_base(&numbers);
             }
         }
-        sweep(self.ledger, &[&numbers[..], &[0, 1, 2]].concat());
+        self.ledger.set_base(&numbers);
+        sweep(self.ledger, &[&numbers[..], &stdio].concat());
+        while let Ok(null) = File::options().read(true).write(true).open("/dev/null") {
+            let number = null.into_raw_fd();
+            if number >= 3 {
+                // The lower ones are taken, so that no connection gets them, and lines of the log with them.
+                crate::transfer::close(number);
+                break;
+            }
+        }
     }
 
     /// Looks whether the worker has been at the same dispatch for too long.
@@ -367,7 +385,10 @@ impl Holder<'_> {
         let seat = self.ledger.seat();
         let starts = seat.starting.load(Relaxed) == 1;
         let has_news = !starts && self.slot.served.swap(1, Release) == 0;
-        if has_news || seat.crippled.load(Relaxed) != 0 {
+        if !starts && self.numbers.is_none() {
+            self.numbers = Some(self.ledger.numbers_of_base());
+        }
+        if has_news || seat.crippled.load(Relaxed) == 1 {
             self.tell_keeper();
         }
         let (Some(worker), Some(limit)) = (&mut self.worker, self.limit) else { return };

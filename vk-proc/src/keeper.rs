@@ -514,10 +514,13 @@ impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
                 continue;
             };
             let is_crippled = |ledger: &crate::ledger::Ledger| {
-                ledger.seat().crippled.load(Relaxed) != 0 && ledger.seat().phase().0 == Phase::Serving
+                ledger.seat().crippled.load(Relaxed) == 1 && ledger.seat().phase().0 == Phase::Serving
             };
             if self.keeping.control.ledger(number).is_ok_and(is_crippled) {
-                tracing::error!(worker = at, "a worker has lost a listener: another one takes over");
+                tracing::error!(
+                    worker = at,
+                    "a worker has lost a listener, or standard output or error: another one takes over"
+                );
                 let place = &mut self.places[at];
                 (place.former, place.slot, place.due) = (Some(number), None, Some(Instant::now()));
             }
@@ -528,6 +531,14 @@ impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
     fn end(&mut self) {
         if let Some(notifier) = self.notifier.as_ref().filter(|_| !self.ending) {
             notifier.stopping();
+        }
+        if !self.ending {
+            // New connections are refused from now on; a worker that is started again drains only.
+            self.keeping
+                .listeners
+                .iter()
+                .flat_map(|(_, sockets)| sockets.iter().copied())
+                .for_each(transfer::close);
         }
         self.ending = true;
         self.keeping.control.end();

@@ -148,6 +148,14 @@ impl Ledger {
         &self.shared.slice(Ledger::SEAT, 1)[0]
     }
 
+    /// Children of this process, as fork(2) makes them, have none of it.
+    ///
+    /// # Errors
+    /// Those of madvise(2).
+    pub(crate) fn keep_from_children(&self) -> io::Result<()> {
+        self.shared.keep_from_children()
+    }
+
     /// Whether the worker died, or was about to, while it opened a descriptor.
     pub fn is_opening(&self) -> bool {
         self.seat().taking.load(SeqCst) % 2 == 1

@@ -56,6 +56,11 @@ impl Pool {
         self.parked.front().map_or(NEVER, |first| first.since + IDLE)
     }
 
+    /// Forgets a connection whose number is another one's.
+    pub(crate) fn lose(&mut self, number: RawFd) {
+        self.parked.retain(|parked| parked.connection.number != number);
+    }
+
     /// Takes out the one that was parked last under a name.
     fn take(&mut self, name: &[u8]) -> Option<Parked> {
         let at = self.parked.iter().rposition(|parked| *parked.name == *name)?;

@@ -28,6 +28,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 use std::task::Poll;
+use vk_core::failures::Kind;
 use vk_core::io::Tally;
 use vk_core::io::bytes_of;
 use vk_core::rt::Coroutine;
@@ -363,6 +364,7 @@ impl Process {
         let entry = world.registry.get(entry).expect("tasks are made with an index from the registry");
         world.tally.resumed += 1;
         world.running = span;
+        world.stood_at = self.program_counter_of(frame);
         // SAFETY: the micro-heap is open and entered, and no reference into it is alive here.
         let mut io = unsafe { Io::new(self.heap.ptr(span).cast(), world) };
         // SAFETY: `build` and `Io::spawn` store a frame of this very entry, started; one task runs at a time.
@@ -376,7 +378,10 @@ impl Process {
                     task.failure = error.raw_os_error().unwrap_or(libc::ECHILD);
                     match world.attended {
                         true => tracing::error!(coroutine = entry.name(), %error, "ended with an error"),
-                        false => tracing::debug!(coroutine = entry.name(), %error, "ended with an error"),
+                        false => {
+                            let pc = world.stood_at;
+                            world.failures.note(world.now, Kind::of(&error), entry, pc, || error.to_string());
+                        }
                     }
                     if span == self.main() {
                         self.begin_last_words(world);
@@ -655,7 +660,11 @@ impl Process {
 
     /// Where its first coroutine stands: the number of the block in which it goes on.
     pub fn program_counter(&self) -> u32 {
-        let frame = self.task(self.main()).frame;
+        self.program_counter_of(self.task(self.main()).frame)
+    }
+
+    #[inline]
+    fn program_counter_of(&self, frame: Span) -> u32 {
         // SAFETY: the frame of a coroutine, of `repr(C)`, begins with its program counter.
         unsafe { self.heap.ptr(frame).cast::<u32>().read() }
     }

@@ -63,6 +63,18 @@ impl Shared {
         }
     }
 
+    /// Children of this process, as fork(2) makes them, have none of it.
+    ///
+    /// # Errors
+    /// Those of madvise(2).
+    pub fn keep_from_children(&self) -> io::Result<()> {
+        // SAFETY: this mapping, all of it; what the process itself sees stays as it is.
+        match unsafe { libc::madvise(self.memory.as_ptr().cast(), self.memory.len(), libc::MADV_DONTFORK) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+
     /// Takes the memory away from this process.
     ///
     /// # Safety

@@ -124,6 +124,12 @@ pub fn descriptor(more: &[i32]) -> io::Result<OwnedFd> {
     }
 }
 
+/// Whether the number still is of a descriptor as [`descriptor`] makes it, and not closed, or of something else.
+pub(crate) fn is_there(descriptor: &OwnedFd) -> bool {
+    // SAFETY: a valid set. A signalfd is told the signals that it has already; anything else is an error.
+    unsafe { libc::signalfd(descriptor.as_raw_fd(), &set(&HANDLED), 0) != -1 }
+}
+
 /// The next signal that has come.
 pub fn next(descriptor: &OwnedFd) -> Option<i32> {
     next_from(descriptor).map(|(signal, _)| signal)

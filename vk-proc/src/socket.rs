@@ -42,6 +42,8 @@ fn bind(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     if shared {
         socket.set_reuse_port(true)?;
     }
+    // Accepted connections inherit it: urgent data is in the stream, at its place, and counted like all other bytes.
+    socket.set_out_of_band_inline(true)?;
     // Accepted connections inherit it: an answer leaves when it is flushed, not when a timer says so.
     socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;

@@ -165,12 +165,19 @@ fn stop(ledger: &Ledger, attempt: u32) -> io::Result<()> {
         }
         if told.is_none_or(|told| told.elapsed() >= TELL) {
             told = Some(Instant::now());
-            // If it has just died, its holder starts another one.
-            if let Ok(pid @ 1..) = i32::try_from(seat.pid.load(Relaxed)) {
-                let _ = kill(Pid::from_raw(pid), Signal::SIGHUP);
-            }
+            tell(seat.pid.load(Relaxed));
         }
         std::thread::sleep(LOOK);
+    }
+}
+
+/// Wakes a worker, which finds that it is asked. The pid is a claim: no process but a worker is signalled. If it has just died,
+/// its holder starts another one.
+fn tell(pid: u32) {
+    let name = std::fs::read_to_string(format!("/proc/{pid}/comm"));
+    if let (Ok(pid @ 1..), true) = (i32::try_from(pid), name.is_ok_and(|name| name.starts_with("vk-worker-")))
+    {
+        let _ = kill(Pid::from_raw(pid), Signal::SIGHUP);
     }
 }
 

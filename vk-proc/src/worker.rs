@@ -17,6 +17,7 @@ use crate::panics;
 use crate::pool::Pool;
 use crate::process::Process;
 use crate::resolver::Resolver;
+use crate::signals;
 use crate::stats::Stats;
 use std::collections::VecDeque;
 use std::io;
@@ -36,6 +37,9 @@ pub(crate) const TRIM: Nanos = 1_000_000_000;
 
 /// How old the counters on the board may be.
 pub(crate) const SHOW: Nanos = 1_000_000_000;
+
+/// How long a dispatch may take before the log tells of it.
+const SLOW: Nanos = 50_000_000;
 
 /// How long an epoch of the guard may last.
 const EPOCH: Nanos = 10_000_000;
@@ -124,6 +128,8 @@ pub struct Worker<B> {
     pub(crate) settings: Settings,
     pub(crate) seat: &'static Seat,
     pub(crate) failed: bool,
+    /// Whether no signal reaches it any more.
+    is_deaf: bool,
     /// Whether it has taken over everything.
     pub(crate) released: bool,
     /// Whether it has taken over some: what is left of the arena is not all that was.
@@ -174,6 +180,7 @@ impl<B: Backend> Worker<B> {
             seat: settings.ledger.seat(),
             settings,
             failed: false,
+            is_deaf: false,
             released: false,
             parted: false,
             resolver: None,
@@ -220,10 +227,12 @@ impl<B: Backend> Worker<B> {
         let handler = self.world.registry.index(handler);
         let number = socket.into_raw_fd();
         let id = self.create(Entry::of::<listener::listener>())?;
-        let source = self.adopt(number, id, false)?;
+        let source = self.adopt(number, id, false).inspect_err(|_| self.end(id))?;
         let (source, sink) = (Port::Descriptor(source), Port::Nothing);
-        Process::create_with::<listener::listener>(&mut self.world, (handler,), source, sink)
-            .ok_or(io::ErrorKind::OutOfMemory)?;
+        if Process::create_with::<listener::listener>(&mut self.world, (handler,), source, sink).is_none() {
+            self.end(id);
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
         self.known[id.index() as usize].listener = true;
         self.enqueue(id);
         self.world.arena.close(id);
@@ -259,6 +268,9 @@ impl<B: Backend> Worker<B> {
     pub fn run(&mut self) -> io::Result<()> {
         panics::install();
         faults::install(self.seat);
+        // A handler may fork: its child must not go on with the connections, which are the parent's.
+        self.world.arena.keep_from_children()?;
+        self.settings.ledger.keep_from_children()?;
         self.seat.starting.store(0, SeqCst);
         match self.seat.phase().0 {
             // What was handed over before the worker before this one died.
@@ -294,17 +306,29 @@ impl<B: Backend> Worker<B> {
         self.end_epoch();
         self.batch.clear();
         self.batch.extend(self.runnable.drain(..));
-        let mut at = 0;
+        let (mut at, mut before) = (0, self.world.now);
         while at < self.batch.len() {
             // The guard opens as many as it may at once, neighbours with one call.
             let part = self.world.arena.open_all(&self.batch[at..]).max(1);
             for next in at..at + part {
-                self.dispatch(self.batch[next]);
+                let id = self.batch[next];
+                self.dispatch(id);
+                let now = self.poller.now();
+                if now - before > SLOW {
+                    self.note_slow(id, now - before);
+                }
+                before = now;
             }
             at += part;
         }
         if self.is_asked() {
             self.make_way();
+        }
+        if self.is_deaf {
+            return Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                "a handler has closed the descriptor of signals",
+            ));
         }
         Ok(())
     }
@@ -335,6 +359,7 @@ impl<B: Backend> Worker<B> {
             known.readable |= event.readable || event.closed || event.error;
             known.writable |= event.writable || event.error;
             known.closed |= event.closed || event.error;
+            known.urgent |= event.urgent;
             // That there is room to send is no news to who had room.
             let news = event.readable || before != (known.readable, known.writable, known.closed);
             match known.owner {
@@ -382,6 +407,7 @@ impl<B: Backend> Worker<B> {
         self.close_idle();
         if now >= self.show {
             self.show = NEVER;
+            self.is_deaf = self.signals.as_ref().is_some_and(|signals| !signals::is_there(signals));
             let parked = self.pool.len() as u64;
             self.settings.ledger.record.show(&self.stats, parked, &self.world.arena.usage());
         }

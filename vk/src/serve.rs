@@ -185,7 +185,10 @@ enum Work<'a> {
 fn log(options: &Options) -> Result<(), String> {
     let filter = EnvFilter::builder().parse(&options.log).map_err(|error| format!("--log: {error}"))?;
     let colours = io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colours).init();
+    let subscriber =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colours);
+    // A line that can't be written, to a disk that is full say, is lost: to complain of it on the same stream would panic.
+    subscriber.log_internal_errors(false).init();
     Ok(())
 }
 

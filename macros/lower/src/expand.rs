@@ -349,7 +349,8 @@ impl<'a> Parts<'a> {
             let (pc, anchor) = (Literal::usize_unsuffixed(pc), Literal::u64_unsuffixed(block.anchor));
             let calls = block.callee.is_some();
             let live = live.iter().flatten().map(|VariableId(id)| Literal::usize_unsuffixed(*id));
-            quote!(::vk::rt::Point { pc: #pc, anchor: #anchor, calls: #calls, live: &[#(#live),*] })
+            let line = quote_spanned!(block.span => ::core::line!());
+            quote!(::vk::rt::Point { pc: #pc, anchor: #anchor, line: #line, calls: #calls, live: &[#(#live),*] })
         });
         quote!(&[#(#points),*])
     }
@@ -389,7 +390,7 @@ impl<'a> Parts<'a> {
                 type Output = #output;
                 const NAME: &'static str = ::core::concat!(::core::module_path!(), "::", #name);
                 const SHAPE: &'static ::vk::rt::Shape =
-                    &::vk::rt::Shape { fields: <Self as ::vk::rt::Frame>::FIELDS, points: #points };
+                    &::vk::rt::Shape { fields: <Self as ::vk::rt::Frame>::FIELDS, points: #points, file: ::core::file!() };
                 #entry
                 #[inline]
                 fn start(frame: &mut ::core::mem::MaybeUninit<Self>, args: Self::Args) {

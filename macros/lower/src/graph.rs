@@ -12,7 +12,7 @@
 //! Code refers to blocks by marks (see [`Mark`]) until expansion, which knows the order.
 
 use crate::tokens::RESERVED;
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -157,6 +157,8 @@ pub struct Block {
     pub resume: bool,
     /// The hash of that call as it is written: the same call in another build has the same. 0 without one.
     pub anchor: u64,
+    /// Where that call stands in the source.
+    pub span: Span,
     /// The coroutine called by that blocking call, if it is one.
     pub callee: Option<CalleeId>,
     /// How it ends.

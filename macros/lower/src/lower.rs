@@ -30,6 +30,7 @@ use crate::signature::{Passing, Signature};
 use crate::tokens::hidden;
 use proc_macro2::{Ident, Span};
 use quote::{ToTokens, quote, quote_spanned};
+use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
 use syn::{Expr, Stmt, Type, parse_quote};
 
@@ -128,7 +129,14 @@ impl Lowerer<'_> {
 
     fn new_block(&mut self) -> BlockId {
         let terminator = Terminator::Return;
-        let block = Block { code: Code::default(), resume: false, anchor: 0, callee: None, terminator };
+        let block = Block {
+            code: Code::default(),
+            resume: false,
+            anchor: 0,
+            span: Span::call_site(),
+            callee: None,
+            terminator,
+        };
         self.blocks.push(Draft { block, open: true });
         BlockId(self.blocks.len() - 1)
     }
@@ -371,6 +379,7 @@ impl Lowerer<'_> {
         let block = self.current;
         self.block().resume = true;
         self.block().anchor = fingerprint::tokens(&call.to_token_stream());
+        self.block().span = call.span();
         self.block().callee = callee;
         Some(Resume { block, callee })
     }

@@ -2,9 +2,10 @@
 
 use crate::TRIAL;
 use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 use vk_trials::{Crowd, Probe, Setup, Trial, seed, setups};
-use vk_try::{descriptors, eventually};
+use vk_try::{SIGKILL, descriptors, eventually, pollers};
 
 /// Connections beside the faulty one.
 const INNOCENT: usize = 1000;
@@ -106,4 +107,130 @@ fn poison() {
     crowd.finish();
     trial.settles_at(before);
     trial.end();
+}
+
+/// What a handler does to its process, not to itself: its answer comes, and nobody else notices.
+fn harmless(path: &str, setup: &Setup, words: &[&str]) {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let trial = Trial::start(TRIAL, setup);
+    let crowd = Crowd::gather(&trial, INNOCENT, seed());
+    let mut probe = Probe::to(trial.http());
+    probe.get(path).expect("it is taken in");
+    let length = probe.incoming.head(404).expect("it is answered");
+    probe.incoming.body(length, b"Not Found\n").expect("all of it");
+    probe.check();
+    crowd.finish();
+    eventually(&format!("a line of the log with {words:?}"), || {
+        words.is_empty() || trial.log().lines().any(|line| words.iter().all(|word| line.contains(word)))
+    });
+    trial.end();
+}
+
+#[test]
+fn exit() {
+    for status in [0, 1, 7] {
+        let exited = format!("exited with status {status}");
+        trial_of(&format!("/exit-{status}"), &Setup::DEFAULT, &[&exited]);
+    }
+}
+
+#[test]
+fn exit_in_a_thread() {
+    for status in [0, 1] {
+        let exited = format!("exited with status {status}");
+        trial_of(&format!("/thread-exit-{status}"), &Setup::DEFAULT, &[&exited]);
+    }
+}
+
+#[test]
+fn a_panic_in_drop() {
+    trial_of("/drop-panic", &Setup::DEFAULT, &["panicked", HANDLER]);
+}
+
+#[test]
+fn an_error_is_said_with_its_place() {
+    trial_of("/error", &Setup::DEFAULT, &["asked for", HANDLER, "pages.rs:", "peer=127.0.0.1"]);
+}
+
+#[test]
+fn a_handler_that_blocks_its_worker_is_named() {
+    harmless("/block", &Setup::DEFAULT, &["without blocking", HANDLER, "peer=127.0.0.1"]);
+}
+
+#[test]
+fn a_fork() {
+    harmless("/fork", &Setup::DEFAULT, &["a handler has forked"]);
+}
+
+#[test]
+fn signals_at_itself() {
+    harmless("/term", &Setup::DEFAULT, &["exited with status 0"]);
+    harmless("/stop", &Setup::DEFAULT, &[]);
+    harmless("/hup", &Setup::DEFAULT, &[]);
+}
+
+/// Asks for `path` on a connection of its own, whatever comes of it.
+fn provoke(trial: &Trial, path: &str) {
+    let mut probe = Probe::to(trial.http());
+    // The connection may be the one that is closed.
+    let _ = probe.get(path).and_then(|()| probe.incoming.head(404));
+}
+
+/// A stray close costs the connection that it closes, and what the worker needs for itself comes back.
+#[test]
+fn each_descriptor_is_closed() {
+    for poller in pollers() {
+        let trial = Trial::start(TRIAL, &Setup { workers: 1, poller, ..Setup::DEFAULT });
+        for number in 0..30 {
+            let mut innocent: Vec<Probe> = (0..8).map(|_| Probe::to(trial.http())).collect();
+            innocent.iter_mut().for_each(Probe::check);
+            eprintln!("closing {number} of {:#?}", trial.holders()[0].open());
+            provoke(&trial, &format!("/close={number}"));
+            thread::sleep(Duration::from_millis(1100));
+            let lost = innocent.iter_mut().map(Probe::try_check).filter(Result::is_err).count();
+            assert!(lost <= 1, "{lost} connections are lost by closing {number}");
+            Probe::to(trial.http()).check();
+        }
+        trial.end();
+    }
+}
+
+/// All descriptors of a worker are its connections, too; the other worker's are not.
+#[test]
+fn all_descriptors_are_closed() {
+    let trial = Trial::start(TRIAL, &Setup::DEFAULT);
+    let mut innocent: Vec<Probe> = (0..100).map(|_| Probe::to(trial.http())).collect();
+    innocent.iter_mut().for_each(Probe::check);
+    provoke(&trial, "/close-all");
+    let lost = innocent.iter_mut().map(Probe::try_check).filter(Result::is_err).count();
+    assert!((1..100).contains(&lost), "{lost} of 100 are lost, on two workers");
+    eventually("it serves again", || {
+        Probe::try_to(trial.http()).is_ok_and(|mut probe| probe.try_check().is_ok())
+    });
+    trial.end();
+}
+
+/// What is always writable may be overwritten: connections that it describes are lost, and the next worker starts.
+#[test]
+fn what_is_always_writable_is_overwritten() {
+    for path in ["/ledger=0", "/ledger=1", "/arena=0", "/arena=300", "/arena=390", "/arena=400", "/arena=500"]
+    {
+        let trial = Trial::start(TRIAL, &Setup { workers: 2, ..Setup::DEFAULT });
+        let mut innocent: Vec<Probe> = (0..40).map(|_| Probe::to(trial.http())).collect();
+        innocent.iter_mut().for_each(Probe::check);
+        provoke(&trial, path);
+        for round in 0..3 {
+            let lost = innocent.iter_mut().map(Probe::try_check).filter(Result::is_err).count();
+            eprintln!("{path}, {round} deaths later: {lost} of 40 are lost");
+            assert!(lost < 40, "the other worker's are lost, too");
+            for worker in trial.workers() {
+                worker.signal(SIGKILL);
+                trial.is_replaced(worker, 2);
+            }
+            for _ in 0..20 {
+                Probe::to(trial.http()).check();
+            }
+        }
+        trial.end();
+    }
 }

@@ -1,8 +1,9 @@
 //! Time: sleeping, deadlines, turns.
 
-use crate::Io;
+use crate::failures::Kind;
 use crate::hash;
 use crate::task::{self, NEVER, Nanos, Wait};
+use crate::{Io, World};
 use std::io;
 use std::task::Poll::{self, Ready};
 use std::time::Duration;
@@ -78,6 +79,20 @@ impl Io {
     #[inline]
     pub fn is_ending(&mut self) -> Poll<io::Result<bool>> {
         Ready(Ok(self.world().ending))
+    }
+
+    /// Has the log say that something failed which the coroutine has dealt with, with the coroutine's name, the line, and the
+    /// other end's address; once a second for each coroutine. Never waits.
+    ///
+    /// # Errors
+    /// None.
+    pub fn note_failure(&mut self, what: &str, of: &str) -> Poll<io::Result<()>> {
+        let entry = self.task().entry;
+        let World { registry, failures, now, stood_at, .. } = self.world();
+        if let Some(entry) = registry.get(entry) {
+            failures.note(*now, Kind::Own, entry, *stood_at, || format!("{what} {of}"));
+        }
+        Ready(Ok(()))
     }
 
     /// Names a point between two pieces of work, where nothing is under way ("between lines"):

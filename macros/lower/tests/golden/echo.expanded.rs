@@ -131,22 +131,26 @@ impl ::vk::rt::Coroutine for echo {
             ::vk::rt::Point {
                 pc: 1,
                 anchor: 13931320505365378739,
+                line: ::core::line!(),
                 calls: false,
                 live: &[0],
             },
             ::vk::rt::Point {
                 pc: 2,
                 anchor: 11679148953330609983,
+                line: ::core::line!(),
                 calls: false,
                 live: &[0],
             },
             ::vk::rt::Point {
                 pc: 3,
                 anchor: 1672881573169048544,
+                line: ::core::line!(),
                 calls: false,
                 live: &[0],
             },
         ],
+        file: ::core::file!(),
     };
     const ENTRY: ::core::option::Option<
         &'static ::core::option::Option<::vk::rt::Entry>,

@@ -3,14 +3,21 @@
 
 use std::arch::asm;
 use std::hint::{black_box, spin_loop};
-use std::ptr;
+use std::time::Duration;
+use std::{fs, ptr, thread};
 
 /// The least distance of two micro-heaps.
 const PAGE: usize = 4096;
 
 /// Commits the fault that is named by `path`, if it names one. `own` is in the micro-heap of who asks.
 pub fn commit(path: &str, own: &mut u64) {
+    let (path, number) = path.split_once('=').unwrap_or((path, ""));
+    let number: usize = number.parse().unwrap_or(0);
     match path {
+        "/close" => close(number as libc::c_uint, number as libc::c_uint),
+        "/ledger" => overwrite("vk-ledger", number),
+        "/arena" => overwrite("vk-heap", number),
+
         "/null" => null(),
         "/stack" => drop(black_box(descend(1))),
         "/div" => divide(),
@@ -20,6 +27,20 @@ pub fn commit(path: &str, own: &mut u64) {
             spin_loop();
         },
         "/panic" => panic!("asked for"),
+        "/drop-panic" => drop(Panics),
+        "/exit-0" => std::process::exit(0),
+        "/exit-1" => std::process::exit(1),
+        "/exit-7" => std::process::exit(7),
+        "/thread-exit-0" => exit_in_a_thread(0),
+        "/thread-exit-1" => exit_in_a_thread(1),
+        "/thread-abort" => drop(thread::spawn(|| std::process::abort())),
+        "/close-all" => close(3, libc::c_uint::MAX),
+        "/close-stdio" => close(0, 2),
+        "/fork" => fork(),
+        "/term" => raise(libc::SIGTERM),
+        "/stop" => raise(libc::SIGSTOP),
+        "/hup" => raise(libc::SIGHUP),
+        "/block" => thread::sleep(Duration::from_millis(300)),
         "/double-panic" => double_panic(),
         "/poke" => poke(own),
         _ => {}
@@ -59,14 +80,48 @@ fn illegal() {
     }
 }
 
+struct Panics;
+
+impl Drop for Panics {
+    fn drop(&mut self) {
+        panic!("asked for, once more");
+    }
+}
+
+fn exit_in_a_thread(status: i32) {
+    thread::spawn(move || std::process::exit(status));
+    thread::sleep(Duration::from_secs(1));
+}
+
+fn close(first: libc::c_uint, last: libc::c_uint) {
+    // SAFETY: none: the fault is the point. It is the worker that finds its descriptors closed.
+    unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+}
+
+fn raise(signal: i32) {
+    // SAFETY: raise(3) has no conditions.
+    unsafe { libc::raise(signal) };
+}
+
+/// Both processes go on.
+fn fork() {
+    // SAFETY: none: the fault is the point. The child goes on as if it were the worker.
+    unsafe { libc::fork() };
+}
+
+/// Writes over one page of a mapping that this worker can write at any time.
+fn overwrite(memfd: &str, page: usize) {
+    let maps = fs::read_to_string("/proc/self/maps").expect("/proc is mounted");
+    let mapping =
+        maps.lines().find(|line| line.contains(&format!("/memfd:{memfd}")) && line.contains("rw-s"));
+    let begin = mapping.and_then(|line| line.split('-').next()).expect("it is mapped");
+    let address = usize::from_str_radix(begin, 16).expect("an address") + page * PAGE;
+    // SAFETY: none: the fault is the point. The page is mapped and can be written.
+    unsafe { ptr::with_exposed_provenance_mut::<u8>(address).write_bytes(0x5a, PAGE) };
+}
+
 /// A panic while a panic unwinds, which aborts.
 fn double_panic() {
-    struct Panics;
-    impl Drop for Panics {
-        fn drop(&mut self) {
-            panic!("asked for, once more");
-        }
-    }
     let _panics = Panics;
     panic!("asked for");
 }

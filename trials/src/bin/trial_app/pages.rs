@@ -30,6 +30,7 @@ pub fn serve(io: &mut Io) -> io::Result<()> {
             }
             "/numbers" => numbers(io, &request)?,
             "/heap" => exhaust(io, &request)?,
+            "/error" => return Err(io::Error::other("asked for")),
             _ => {
                 faults::commit(request.path(), &mut count);
                 http::respond_status(io, &request, 404)?;
