@@ -35,7 +35,7 @@ impl House {
         let ledger = LEDGER.get_or_init(|| Ledger::alone().unwrap());
         let sim = Sim::new(1, Faults::NONE);
         let config = Config { heaps: 1, heap_size: 4096, pool_blocks: 64, guard: Guard::Off };
-        let settings = Settings { max_procs: 1, ledger, holder: None };
+        let settings = Settings { max_procs: 1, ledger, holder: None, resolves: true };
         let worker = Worker::new(Arena::new(&config).unwrap(), sim.clone(), None, settings).unwrap();
         House { sim, worker, connections: 0 }
     }

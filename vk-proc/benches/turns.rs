@@ -74,8 +74,12 @@ fn pong(io: &mut Io) -> io::Result<()> {
 fn run(handler: &'static Entry, count: u64) {
     let sim = Sim::new(1, Faults::NONE);
     let config = Config { heaps: 2, heap_size: 16384, pool_blocks: 2, guard: Guard::Off };
-    let settings =
-        Settings { max_procs: 2, ledger: Box::leak(Box::new(Ledger::alone().unwrap())), holder: None };
+    let settings = Settings {
+        max_procs: 2,
+        ledger: Box::leak(Box::new(Ledger::alone().unwrap())),
+        holder: None,
+        resolves: true,
+    };
     let mut worker = Worker::new(Arena::new(&config).unwrap(), sim.clone(), None, settings).unwrap();
     let (stream, peer) = sim.stream();
     worker.start_on(handler, stream, stream).unwrap();

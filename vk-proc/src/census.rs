@@ -209,6 +209,9 @@ impl<B: Backend> Worker<B> {
             at = next;
         }
         failpoint!("ended");
+        if let Some(resolver) = &mut self.resolver {
+            resolver.forget(id);
+        }
         self.stats.live -= 1;
         self.stats.ended += 1;
         self.trim = self.trim.min(self.world.now + TRIM);

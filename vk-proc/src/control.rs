@@ -45,8 +45,9 @@ pub(crate) struct Head {
     pub(crate) format: AtomicU32,
     /// Places of workers.
     pub(crate) places: AtomicU32,
-    /// The keeper's process.
+    /// The keeper's process, and its descriptor of the board.
     keeper: AtomicU32,
+    pub(crate) board: AtomicU32,
     /// Whether everything ends: a worker that dies is started again only to drain.
     ending: AtomicU32,
     /// Builds that have followed one another, and those that were refused.
@@ -142,7 +143,7 @@ impl Control {
         control.head().format.store(FORMAT, Relaxed);
         control.head().places.store(places as u32, Relaxed);
         control.head().builds.store(1, Relaxed);
-        control.head().keeper.store(std::process::id(), Relaxed);
+        control.keep();
         Ok(control)
     }
 
@@ -290,6 +291,7 @@ impl Control {
 
     /// This process is the keeper.
     pub(crate) fn keep(&self) {
+        self.head().board.store(self.board.memfd() as u32, Relaxed);
         self.head().keeper.store(std::process::id(), Release);
     }
 

@@ -4,7 +4,7 @@
 //! a timer or room that has come free brings the micro-process back.
 
 use crate::process::{Process, RING};
-use crate::resolver::Resolver;
+use crate::resolver::{Answer, Resolver};
 use crate::worker::{BELL, Worker};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -235,21 +235,32 @@ impl<B: Backend> Worker<B> {
         if task.outcome != Outcome::None {
             return;
         }
-        if self.resolver.is_none() {
-            match self.start_resolver() {
-                Ok(resolver) => self.resolver = Some(resolver),
-                Err(error) => {
-                    task.outcome = Outcome::Failed(errno(&error));
-                    return;
-                }
-            }
-        }
-        let Some(resolver) = &mut self.resolver else { return };
         let place = process.bytes(place);
-        if let Some(found) = resolver.answer(id, resolve::question(place)) {
-            resolve::write_answer(place, &found);
-            task.outcome = Outcome::Done;
+        let answer = self.look_up(id, resolve::question(place));
+        match answer {
+            Ok(Answer::Found(found)) => {
+                resolve::write_answer(place, &found);
+                task.outcome = Outcome::Done;
+            }
+            Ok(Answer::Waiting) => {}
+            Ok(Answer::Full) => task.outcome = Outcome::Failed(libc::EBUSY),
+            Err(error) => task.outcome = Outcome::Failed(errno(&error)),
         }
+    }
+
+    fn look_up(&mut self, id: HeapId, name: &str) -> io::Result<Answer> {
+        if !self.settings.resolves {
+            return Err(io::Error::from_raw_os_error(libc::EPERM));
+        }
+        let now = self.world.now;
+        let resolver = match &mut self.resolver {
+            Some(resolver) => resolver,
+            None => {
+                let resolver = self.start_resolver()?;
+                self.resolver.insert(resolver)
+            }
+        };
+        resolver.ask(id, name, now)
     }
 
     fn start_resolver(&mut self) -> io::Result<Resolver> {

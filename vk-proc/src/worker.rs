@@ -62,6 +62,8 @@ pub struct Settings {
     pub ledger: &'static Ledger,
     /// The process that starts the next worker when this one dies, if there is one.
     pub holder: Option<u32>,
+    /// Whether names of hosts can be looked up: that opens files.
+    pub resolves: bool,
 }
 
 /// What the worker knows of a micro-process while its micro-heap is closed.
@@ -372,9 +374,9 @@ impl<B: Backend> Worker<B> {
 
     /// Lets those who asked for names run.
     fn resolved(&mut self) {
-        let mut asked = Vec::new();
+        let (now, mut asked) = (self.world.now, Vec::new());
         if let Some(resolver) = &mut self.resolver {
-            resolver.collect(|id| asked.push(id));
+            resolver.collect(now, |id| asked.push(id));
         }
         asked.into_iter().for_each(|id| self.enqueue(id));
     }

@@ -54,7 +54,7 @@ fn worker() {
     let guard: Guard = guard.parse().unwrap();
     let config = Config { heaps: 4, heap_size: 4096, pool_blocks: 4, guard };
     let ledger = Box::leak(Box::new(Ledger::alone().unwrap()));
-    let settings = Settings { max_procs: 4, ledger, holder: None };
+    let settings = Settings { max_procs: 4, ledger, holder: None, resolves: true };
     let poller = Epoll::new().unwrap();
     let mut worker = Worker::new(Arena::new(&config).unwrap(), poller, None, settings).unwrap();
     let pairs: Vec<_> = (0..2).map(|_| UnixStream::pair().unwrap()).collect();

@@ -91,7 +91,7 @@ fn run(lines: &str, does: Server) -> Seen {
     let sim = Sim::new(1, Faults::NONE);
     let ledger = Box::leak(Box::new(Ledger::alone().unwrap()));
     let config = Config { heaps: 4, heap_size: 16384, pool_blocks: 4, guard: Guard::Strict };
-    let settings = Settings { max_procs: 4, ledger, holder: None };
+    let settings = Settings { max_procs: 4, ledger, holder: None, resolves: true };
     let mut worker = Worker::new(Arena::new(&config).unwrap(), sim.clone(), None, settings).unwrap();
     let listener = sim.listen();
     worker.listen(listener, Entry::handler::<courier>()).unwrap();

@@ -39,7 +39,7 @@ impl Place {
 
     fn worker(&self, sim: &Sim, config: &Config) -> Worker<Sim> {
         let arena = Arena::attach(self.arena, config).unwrap();
-        let settings = Settings { max_procs: 32, ledger: self.ledger, holder: None };
+        let settings = Settings { max_procs: 32, ledger: self.ledger, holder: None, resolves: true };
         Worker::new(arena, sim.clone(), None, settings).unwrap()
     }
 }

@@ -22,7 +22,7 @@ const GUARDS: [Guard; 4] = [Guard::Strict, Guard::Epoch(2), Guard::Epoch(1024), 
 fn worker(sim: &Sim, guard: Guard, max_procs: u32) -> Worker<Sim> {
     let ledger = Box::leak(Box::new(Ledger::alone().unwrap()));
     let config = Config { heaps: max_procs, heap_size: 4096, pool_blocks: 64, guard };
-    let settings = Settings { max_procs, ledger, holder: None };
+    let settings = Settings { max_procs, ledger, holder: None, resolves: true };
     Worker::new(Arena::new(&config).unwrap(), sim.clone(), None, settings).unwrap()
 }
 

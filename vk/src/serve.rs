@@ -313,7 +313,8 @@ impl Plan<'_> {
         let config = arena(self.options);
         let arena = Arena::attach(ledger.arena(), &config)?;
         let holder = matches!(what, Work::Kept(..)).then(std::os::unix::process::parent_id);
-        let settings = Settings { max_procs: config.heaps, ledger, holder };
+        let resolves = holder.is_none() || self.options.confinement.profile != confine::Profile::Strict;
+        let settings = Settings { max_procs: config.heaps, ledger, holder, resolves };
         // Its process ends with it.
         let mut worker =
             ManuallyDrop::new(Worker::new(arena, poller, Some(signals::descriptor(&[])?), settings)?);

@@ -35,7 +35,7 @@ pub fn run(handler: &'static Entry, script: &Script) -> Observed {
     let guard = *dice.pick(&[Guard::Strict, Guard::Epoch(1), Guard::Off]);
     let config = Config { heaps: 2, heap_size: HEAP, pool_blocks, guard };
     let sim = Sim::new(script.seed, faults);
-    let settings = Settings { max_procs: 2, ledger, holder: None };
+    let settings = Settings { max_procs: 2, ledger, holder: None, resolves: true };
     let mut worker =
         Worker::new(Arena::new(&config).expect("memory"), sim.clone(), None, settings).expect("a worker");
 

@@ -27,12 +27,18 @@ impl Io {
     /// That of connect(2); `TimedOut` after the deadline.
     pub fn connect(&mut self, address: SocketAddr) -> Poll<io::Result<Descriptor>> {
         match self.take_outcome() {
-            None => {
-                self.task().request = Request::Connect(address);
-                self.wait(Wait::Connect)
-            }
+            None => self.ask(Request::Connect(address)),
             Some(outcome) => Ready(outcome.and_then(descriptor)),
         }
+    }
+
+    /// Asks the dispatcher for something about a connection; too late, nothing is asked for.
+    fn ask<T>(&mut self, request: Request) -> Poll<io::Result<T>> {
+        let waiting = self.wait(Wait::Connect);
+        if waiting.is_pending() {
+            self.task().request = request;
+        }
+        waiting
     }
 
     /// Makes a connection the input and the output of this coroutine, which has had neither: it was
@@ -46,10 +52,7 @@ impl Io {
             None if [self.task().source, self.task().sink] != [Port::Nothing; 2] => {
                 Ready(Err(io::ErrorKind::InvalidInput.into()))
             }
-            None => {
-                self.task().request = Request::Attach(connection);
-                self.wait(Wait::Connect)
-            }
+            None => self.ask(Request::Attach(connection)),
             Some(Ok(Outcome::Positions([received, sent]))) => {
                 let task = self.task();
                 task.request = Request::None;

@@ -65,8 +65,11 @@ impl Io {
     /// Finds the addresses of a host, as the system does it (getaddrinfo(3)), while others run. A `host` that is an
     /// address is that address, at once.
     ///
+    /// An answer is known for 5 s to all of a worker.
+    ///
     /// # Errors
-    /// `NotFound` if there is none; `InvalidInput` for a name of more than 255 bytes; `OutOfMemory` if the micro-heap
+    /// `NotFound` if there is none; `ResourceBusy` while 256 other names are looked up; `PermissionDenied` under
+    /// `--confine strict`, where no worker opens files; `InvalidInput` for a name of more than 255 bytes; `OutOfMemory` if the micro-heap
     /// is full; `TimedOut` after the deadline.
     pub fn resolve(&mut self, host: &str, port: u16) -> Poll<io::Result<Addresses>> {
         if let Ok(address) = host.parse::<IpAddr>() {

@@ -34,7 +34,7 @@ pub fn serve_in<C: Coroutine<Args = (), Output = io::Result<()>>>(
         prepare();
         let config = Config { heaps: 4, heap_size, pool_blocks: 16, guard: Guard::default() };
         let ledger = Box::leak(Box::new(Ledger::alone().unwrap()));
-        let settings = Settings { max_procs: 4, ledger, holder: None };
+        let settings = Settings { max_procs: 4, ledger, holder: None, resolves: true };
         let mut worker =
             Worker::new(Arena::new(&config).unwrap(), Epoll::new().unwrap(), None, settings).unwrap();
         let number = server.as_raw_fd();

@@ -35,11 +35,12 @@ fn a_build_with_a_contradiction_never_follows() {
         App::start(&mut command(path.to_str().unwrap(), &["--listen", "127.0.0.1:0", "--workers", "1"]));
     app.address(0);
     fs::rename(&next, &path).unwrap();
-    let before = app.process().children();
+    eventually("a worker", || app.process().workers().len() == 1);
+    let before = app.process().workers();
     app.process().signal(SIGHUP);
     eventually("the build is refused", || app.log().contains("reload refused, this build serves on"));
     assert!(app.log().contains(WHY), "{}", app.log());
-    assert_eq!(app.process().children(), before);
+    assert_eq!(app.process().workers(), before);
     app.connect();
     fs::remove_dir_all(&place).unwrap();
 }

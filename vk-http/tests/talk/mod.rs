@@ -17,7 +17,7 @@ pub fn answers<C: Coroutine<Args = (), Output = io::Result<()>>>(input: &[u8], c
     let ledger = LEDGER.get_or_init(|| Ledger::alone().unwrap());
     let sim = Sim::new(1, Faults::NONE);
     let config = Config { heaps: 1, heap_size: 4096, pool_blocks: 64, guard: Guard::Off };
-    let settings = Settings { max_procs: 1, ledger, holder: None };
+    let settings = Settings { max_procs: 1, ledger, holder: None, resolves: true };
     let mut worker = Worker::new(Arena::new(&config).unwrap(), sim.clone(), None, settings).unwrap();
     let (stream, peer) = sim.stream();
     worker.start_on(Entry::handler::<C>(), stream, stream).unwrap();

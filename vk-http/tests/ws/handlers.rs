@@ -157,7 +157,7 @@ fn talks<C: Coroutine<Args = (), Output = io::Result<()>>>(
     let sim = Sim::new(1, Faults::NONE);
     let config = Config { heaps: 1, heap_size: 4096, pool_blocks: 4, guard: Guard::Off };
     let ledger = Box::leak(Box::new(Ledger::alone().unwrap()));
-    let settings = Settings { max_procs: 1, ledger, holder: None };
+    let settings = Settings { max_procs: 1, ledger, holder: None, resolves: true };
     let mut worker = Worker::new(Arena::new(&config).unwrap(), sim.clone(), None, settings).unwrap();
     let (stream, peer) = sim.stream();
     worker.start_on(Entry::handler::<C>(), stream, stream).unwrap();

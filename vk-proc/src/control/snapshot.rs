@@ -13,9 +13,8 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use vk_heap::HeapId;
 
-/// The names of the memfds in /proc/PID/fd.
+/// The name of the memfd in /proc/PID/fd.
 const CONTROL: &str = "/memfd:vk-control (deleted)";
-const BOARD: &str = "/memfd:vk-board (deleted)";
 
 /// A control page at some instant, with what its workers show.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,31 +65,20 @@ impl Snapshot {
     /// control page is none.
     pub fn of(pid: u32) -> io::Result<Option<Snapshot>> {
         let folder = PathBuf::from(format!("/proc/{pid}/fd"));
-        let (mut control, mut board) = (None, None);
         for entry in fs::read_dir(&folder)? {
             let path = entry?.path();
             // A descriptor may have been closed meanwhile. The link's mode is that of the descriptor: a process that only
             // reads a control page looks at it, as this one does.
-            let Ok(link) = fs::read_link(&path) else { continue };
-            if !path.symlink_metadata().is_ok_and(|link| link.mode() & 0o200 != 0) {
-                continue;
-            }
-            match link.to_str() {
-                Some(CONTROL) => control = Some(path),
-                Some(BOARD) => board = Some(path),
-                _ => {}
+            let is_page = fs::read_link(&path).is_ok_and(|link| link.as_os_str() == CONTROL);
+            if is_page && path.symlink_metadata().is_ok_and(|link| link.mode() & 0o200 != 0) {
+                return Snapshot::read(&open(&path)?, &folder).map(Some);
             }
         }
-        match (control, board) {
-            (Some(control), Some(board)) => {
-                Snapshot::read(&open(&control)?, &open(&board)?, &folder).map(Some)
-            }
-            _ => Ok(None),
-        }
+        Ok(None)
     }
 
     /// `folder` has the keeper's descriptors.
-    fn read(control: &File, board: &File, folder: &Path) -> io::Result<Snapshot> {
+    fn read(control: &File, folder: &Path) -> io::Result<Snapshot> {
         let mut head = [0; Control::SLOTS];
         control.read_exact_at(&mut head, 0)?;
         let places = u32_at(&head, offset_of!(Head, places)) as usize;
@@ -99,6 +87,7 @@ impl Snapshot {
         }
         let mut slots = vec![0; places * BUILDS * size_of::<Slot>()];
         control.read_exact_at(&mut slots, Control::SLOTS as u64)?;
+        let board = open(&folder.join(u32_at(&head, offset_of!(Head, board)).to_string()))?;
         let mut records = vec![0; places * BUILDS * size_of::<Record>()];
         board.read_exact_at(&mut records, 0)?;
         let pairs = slots.chunks_exact(size_of::<Slot>()).zip(records.chunks_exact(size_of::<Record>()));
@@ -173,9 +162,8 @@ mod tests {
         ledger.seat().dispatches.store(41, Relaxed);
         ledger.record.counters[0].store(9, Relaxed);
         ledger.record.restarted();
-        let path = |number| File::open(format!("/proc/self/fd/{number}")).unwrap();
-        let [page, board] = control.memfds().map(path);
-        let snapshot = Snapshot::read(&page, &board, Path::new("/proc/self/fd")).unwrap();
+        let page = File::open(format!("/proc/self/fd/{}", control.memfds()[0])).unwrap();
+        let snapshot = Snapshot::read(&page, Path::new("/proc/self/fd")).unwrap();
         assert_eq!((snapshot.reloads, snapshot.refused), (2, 1));
         let [first, second, third] = snapshot.workers.as_slice() else { panic!("{snapshot:?}") };
         assert_eq!((first.place, second.place, third.place, third.drains), (0, 1, 2, false));
@@ -188,12 +176,13 @@ mod tests {
     #[test]
     fn garbage_is_no_control_page() {
         let board = file(&[], 1 << 20);
-        let read = |head: &[u8], size| Snapshot::read(&file(head, size), &board, Path::new("/proc/self/fd"));
+        let read = |head: &[u8], size| Snapshot::read(&file(head, size), Path::new("/proc/self/fd"));
         let kind = |head: &[u8], size| read(head, size).unwrap_err().kind();
         assert_eq!(kind(&[], 0), io::ErrorKind::UnexpectedEof);
         assert_eq!(kind(&[], 1 << 20), io::ErrorKind::InvalidData);
         assert_eq!(kind(&[0xff; 128], 1 << 20), io::ErrorKind::InvalidData);
-        let head = |places: u32| [FORMAT.to_ne_bytes(), places.to_ne_bytes()].concat();
+        let board = std::os::fd::AsRawFd::as_raw_fd(&board) as u32;
+        let head = |places: u32| [FORMAT, places, 0, board].map(u32::to_ne_bytes).concat();
         assert_eq!(kind(&head(8), 500), io::ErrorKind::UnexpectedEof);
         assert!(read(&head(1), 1 << 20).is_ok());
     }
