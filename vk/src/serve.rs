@@ -3,7 +3,7 @@
 use crate::admin::admin;
 use crate::app::App;
 use crate::options::Options;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::mem::ManuallyDrop;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
@@ -245,7 +245,8 @@ fn listen(
                 (bound, sockets.into_iter().map(IntoRawFd::into_raw_fd).collect())
             }
         };
-        eprintln!("listening on {bound}");
+        // Where it can't be written, it serves all the same.
+        let _ = writeln!(io::stderr(), "listening on {bound}");
         listeners.push((bound, sockets));
     }
     Ok(listeners)

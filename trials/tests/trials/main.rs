@@ -1,6 +1,7 @@
 //! Connections outlive their worker: what a server may not lose, whatever happens to its processes.
 
 mod builds;
+mod edges;
 mod faults;
 mod keeper;
 mod kills;
