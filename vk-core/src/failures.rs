@@ -92,7 +92,7 @@ impl Failures {
 
     /// A failure that the log is to tell of now.
     #[inline]
-    pub fn next(&mut self) -> Option<Failure> {
+    pub fn take(&mut self) -> Option<Failure> {
         self.untold.pop()
     }
 }

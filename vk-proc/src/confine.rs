@@ -83,7 +83,7 @@ pub struct Confinement {
 /// serves; no thread may have been started yet, since a thread keeps what it has.
 ///
 /// A kernel that knows no seccomp or no landlock is an error under [`Profile::Strict`] and a line in the log
-/// under [`Profile::Basic`].
+/// under [`Profile::Basic`]. Any other failure is an error: confinement never weakens for want of a descriptor.
 ///
 /// # Errors
 /// Those of setgroups(2), setresuid(2), prctl(2), setrlimit(2), seccomp(2) and landlock(7), each with what was
@@ -113,7 +113,11 @@ pub fn worker(confinement: &Confinement) -> io::Result<()> {
             Err(error) if confinement.profile == Profile::Strict => {
                 return Err(tried(&format!("the strict profile needs {what}"), error));
             }
-            Err(error) => tracing::info!(%error, "this worker is confined without {what}"),
+            // A kernel without it; anything else, a full table say, is no reason to go on without.
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                tracing::warn!(%error, "this kernel has no {what}: this worker is confined without");
+            }
+            Err(error) => return Err(tried(what, error)),
             Ok(()) => {}
         }
     }

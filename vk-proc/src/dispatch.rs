@@ -129,7 +129,7 @@ impl<B: Backend> Worker<B> {
     /// Has the log tell what has failed in the micro-process, with the other end's address.
     #[inline]
     fn tell_failures(&mut self, process: Process, id: HeapId) {
-        while let Some(failure) = self.world.failures.next() {
+        while let Some(failure) = self.world.failures.take() {
             let peer = match process.source() {
                 Port::Descriptor(source) if self.descriptors.get(source, id).is_some() => {
                     self.poller.peer(source.number).ok().flatten()

@@ -23,9 +23,7 @@ fn start_by_shell(before: &str, after: &str, poller: &str) -> (App, SocketAddr) 
     let listen: String = addresses.iter().map(|address| format!(" --listen {address}")).collect();
     let line = format!("{before} exec {TRIAL} --workers 2 --poller {poller}{listen} {after}");
     let app = App::start(Command::new("sh").args(["-c", &line]));
-    eventually("it serves", || {
-        Probe::try_to(addresses[1]).is_ok_and(|mut probe| probe.try_check().is_ok())
-    });
+    eventually("it serves", || Probe::try_to(addresses[1]).is_ok_and(|mut probe| probe.try_check().is_ok()));
     (app, addresses[1])
 }
 

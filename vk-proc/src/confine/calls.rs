@@ -7,6 +7,7 @@
 //!
 //! A filter is looked at once per call number and then cached by the kernel, where it says yes whatever the
 //! arguments are, which it does for all calls on the path of a request.
+#![allow(unsafe_code)]
 
 use super::Profile;
 use libc::c_long;
@@ -29,6 +30,17 @@ const F_SETOWN_EX: i32 = 15;
 /// As above, for ioctl(2), from asm-generic/sockios.h.
 const FIOSETOWN: u32 = 0x8901;
 const SIOCSPGRP: u32 = 0x8902;
+
+/// Flags of clone(2) that ask for a namespace, from linux/sched.h.
+const NAMESPACES: [u32; 7] = [
+    libc::CLONE_NEWUSER as u32,
+    libc::CLONE_NEWNS as u32,
+    libc::CLONE_NEWPID as u32,
+    libc::CLONE_NEWNET as u32,
+    libc::CLONE_NEWUTS as u32,
+    libc::CLONE_NEWIPC as u32,
+    libc::CLONE_NEWCGROUP as u32,
+];
 
 /// x86-64 has a second number for most calls, `__X32_SYSCALL_BIT`, in kernels that are built with it.
 #[cfg(target_arch = "x86_64")]
@@ -182,8 +194,9 @@ const NEEDED: &[c_long] = &[
     libc::SYS_madvise,
     libc::SYS_membarrier,
     libc::SYS_getrandom,
-    // Threads. Processes as well, since clone3's arguments lie in memory; they can't execute anything.
+    // Threads. Processes as well; they can't execute anything.
     libc::SYS_clone,
+    // Refused by a filter of its own, with the error that makes the C library go on with clone.
     libc::SYS_clone3,
     libc::SYS_futex,
     libc::SYS_set_robust_list,
@@ -223,8 +236,15 @@ type Rules = BTreeMap<c_long, Vec<SeccompRule>>;
 
 /// Gives up the calls that are not for a worker of this profile.
 pub fn refuse(profile: Profile) -> io::Result<()> {
+    // SAFETY: plain arguments. A kernel without seccomp knows no such operation: prctl(2).
+    if unsafe { libc::prctl(libc::PR_GET_SECCOMP, 0, 0, 0, 0) } < 0 {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
     let harmful = harmful(std::process::id()).map_err(io::Error::other)?;
     install(harmful, SeccompAction::Allow, SeccompAction::Errno(libc::EPERM as u32))?;
+    // Its arguments lie in memory, where no filter sees a namespace asked for; the C library falls back to clone(2).
+    let clone3 = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
+    install(clone3, SeccompAction::Allow, SeccompAction::Errno(libc::ENOSYS as u32))?;
     if profile == Profile::Strict {
         // The kernel asks both filters, and the sterner answer counts.
         let needed = NEEDED.iter().chain(SIGNALS).map(|call| (*call, Vec::new())).collect();
@@ -249,6 +269,9 @@ fn harmful(own: u32) -> Result<Rules, BackendError> {
     }
     // A limit on somebody else's processor time ends in a signal.
     rules.insert(libc::SYS_prlimit64, vec![SeccompRule::new(vec![is_not(0, 0)?, is_not(0, own)?])?]);
+    // A process in a namespace of users may do there what only root may.
+    let spaces = NAMESPACES.map(|space| condition(0, SeccompCmpOp::MaskedEq(space.into()), space));
+    rules.insert(libc::SYS_clone, any(spaces)?);
     // Those that send a signal when a descriptor is ready, and that type into the operator's terminal.
     let aims = [libc::F_SETOWN, F_SETOWN_EX, F_SETSIG].map(|command| is(1, command as u32));
     rules.insert(libc::SYS_fcntl, any(aims)?);

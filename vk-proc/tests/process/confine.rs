@@ -54,6 +54,8 @@ fn harms_nobody() {
         (libc::SYS_mount, [0, 0, 0, 0]),
         (libc::SYS_bpf, [0, 0, 0, 0]),
         (libc::SYS_unshare, [0, 0, 0, 0]),
+        (libc::SYS_clone, [libc::CLONE_NEWUSER.into(), 0, 0, 0]),
+        (libc::SYS_clone, [(libc::CLONE_NEWUSER | libc::SIGCHLD).into(), 0, 0, 0]),
         (libc::SYS_setns, [-1, 0, 0, 0]),
         (libc::SYS_keyctl, [0, 0, 0, 0]),
         #[cfg(target_arch = "x86_64")]
@@ -62,6 +64,7 @@ fn harms_nobody() {
     for (call, arguments) in calls {
         assert_eq!(errno(call, arguments), libc::EPERM, "call {call} {arguments:x?}");
     }
+    assert_eq!(errno(libc::SYS_clone3, [0, 0, 0, 0]), libc::ENOSYS);
     assert_eq!(errno(libc::SYS_prlimit64, [0, libc::RLIMIT_CORE.into(), 0, (&raw const limit) as _]), 0);
 }
 
