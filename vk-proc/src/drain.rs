@@ -14,7 +14,7 @@ impl<B: Backend> Worker<B> {
         while let Some((signal, sender)) = self.signals.as_ref().and_then(signals::next_from) {
             match signal {
                 // `kill PID` of one worker: its holder starts another one, which goes on with everything.
-                libc::SIGTERM if self.settings.holder.is_some_and(|holder| holder != sender) => {
+                libc::SIGTERM if self.is_held() && self.settings.holder != Some(sender) => {
                     std::process::exit(0)
                 }
                 libc::SIGTERM | libc::SIGINT if self.draining => self.end_all(),
@@ -23,6 +23,11 @@ impl<B: Backend> Worker<B> {
                 _ => {}
             }
         }
+    }
+
+    /// Whether the holder lives: then it is the parent.
+    fn is_held(&self) -> bool {
+        self.settings.holder == Some(std::os::unix::process::parent_id())
     }
 
     /// Stops listening, ends what stands at a checkpoint, and lets the rest finish, for 30 s.

@@ -8,6 +8,7 @@ use crate::ledger::Seat;
 use std::fmt::{self, Write};
 use std::mem::zeroed;
 use std::ptr;
+use std::sync::Once;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize};
 use vk_heap::HeapId;
@@ -42,8 +43,9 @@ pub fn running(name: &'static str) {
 /// for each thread.
 pub fn install(seat: &'static Seat) {
     SEAT.store(ptr::from_ref(seat).cast_mut(), Relaxed);
+    static ONCE: Once = Once::new();
     // SAFETY: the function stores one atomic. Without memory for it, a child dies of the signal without a line.
-    unsafe { libc::pthread_atfork(None, None, Some(forked)) };
+    ONCE.call_once(|| _ = unsafe { libc::pthread_atfork(None, None, Some(forked)) });
     for (signal, _) in FAULTS {
         // SAFETY: a zeroed sigaction is a valid one with an empty mask; `report` has the signature that
         // SA_SIGINFO asks for and does only what a handler may.

@@ -269,13 +269,19 @@ impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
     /// Lets the build before this one come back: its workers serve on where this build's have not taken over.
     fn go_back(&mut self) {
         tracing::error!("this build can't take over, the one before it comes back");
+        // What is committed is this build's, and is left to it: that takes no longer than to mark it.
+        let until = Instant::now() + Duration::from_secs(1);
+        while self.places.iter().any(|place| self.is_committed(place)) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         for at in 0..self.places.len() {
             let Place { slot, former: Some(former), .. } = self.places[at] else { continue };
+            if self.keeping.control.ledger(former).is_ok_and(|ledger| ledger.has_handed_over()) {
+                continue;
+            }
             if let Some(slot) = slot {
                 self.kill(slot);
             }
-            // Unless the attempt was committed just now: then there is no slot of this build that could go on, and what came
-            // over is lost.
             if let Ok(ledger) = self.keeping.control.ledger(former) {
                 ledger.seat().serve_on();
             }
@@ -287,6 +293,12 @@ impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
         self.keeping.refused = true;
         let now = Instant::now();
         self.places.iter_mut().filter(|place| place.slot.is_none()).for_each(|place| place.due = Some(now));
+    }
+
+    /// Whether a place's worker is just taking over what is its own.
+    fn is_committed(&self, place: &Place) -> bool {
+        let ledger = place.former.and_then(|former| self.keeping.control.ledger(former).ok());
+        ledger.is_some_and(|ledger| ledger.seat().phase().0 == Phase::Committed)
     }
 
     /// Closes what the build before this one has listened on, and this one does not.

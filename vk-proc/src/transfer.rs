@@ -25,6 +25,9 @@ const BATCH: usize = 253;
 /// How long a message may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Processes that may connect to the address of an attempt besides the worker, before it is given up.
+const STRANGERS: u32 = 64;
+
 /// Where a successor, by its pid, waits for the descriptors of an attempt: an abstract address.
 fn address(successor: u32, attempt: u32) -> io::Result<UnixAddr> {
     Ok(UnixAddr::new_abstract(format!("vk-takeover-{successor}-{attempt}").as_bytes())?)
@@ -97,19 +100,13 @@ impl Receiver {
     /// which is free here or this receiver's. Returns the numbers that came.
     ///
     /// # Errors
-    /// Those of accept(2) and recvmsg(2); `PermissionDenied` if another process sends; `UnexpectedEof` if the worker ends
+    /// Those of accept(2) and recvmsg(2); `PermissionDenied` if only other processes connect; `UnexpectedEof` if the worker ends
     /// before it has sent all, EMFILE if there are too many; `AlreadyExists` if a number is taken.
     pub fn receive(self, from: u32, expected: &[RawFd]) -> io::Result<Vec<RawFd>> {
         let receiver = moved(self.end, expected)?;
-        // SAFETY: the kernel just gave this descriptor to this process.
-        let end = unsafe { OwnedFd::from_raw_fd(accept4(receiver.as_raw_fd(), SockFlag::SOCK_CLOEXEC)?) };
-        let end = moved(end, expected)?;
+        let end = moved(accept_from(&receiver, from)?, expected)?;
         let patience = TimeVal::new(PATIENCE.as_secs() as i64, 0);
         setsockopt(&end, sockopt::ReceiveTimeout, &patience)?;
-        let peer = getsockopt(&end, sockopt::PeerCredentials)?;
-        if u32::try_from(peer.pid()) != Ok(from) {
-            return Err(ErrorKind::PermissionDenied.into());
-        }
         let mut all = Vec::new();
         loop {
             let mut bytes = [0; 4 * BATCH];
@@ -146,6 +143,19 @@ impl Receiver {
             all.extend(numbers);
         }
     }
+}
+
+/// The connection of the process `from`: others that connect to the address are sent away, some of them.
+fn accept_from(receiver: &OwnedFd, from: u32) -> io::Result<OwnedFd> {
+    for _ in 0..STRANGERS {
+        // SAFETY: the kernel just gave this descriptor to this process.
+        let end = unsafe { OwnedFd::from_raw_fd(accept4(receiver.as_raw_fd(), SockFlag::SOCK_CLOEXEC)?) };
+        let peer = getsockopt(&end, sockopt::PeerCredentials)?;
+        if u32::try_from(peer.pid()) == Ok(from) {
+            return Ok(end);
+        }
+    }
+    Err(ErrorKind::PermissionDenied.into())
 }
 
 /// The descriptor at a number that is not among `taken`.
