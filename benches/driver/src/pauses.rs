@@ -121,7 +121,14 @@ impl Running {
     }
 
     fn workers(&self) -> Vec<u32> {
-        family(self.server().pid()).split_off(1)
+        // Between a keeper and its workers stand holders.
+        let is_holder = |pid: &u32| {
+            std::fs::read_to_string(format!("/proc/{pid}/comm"))
+                .is_ok_and(|name| name.starts_with("vk-holder-"))
+        };
+        let mut workers = family(self.server().pid()).split_off(1);
+        workers.retain(|pid| !is_holder(pid));
+        workers
     }
 
     /// Waits until `gone` have ended and there are `count` workers, for some time already.

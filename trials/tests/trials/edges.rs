@@ -1,13 +1,15 @@
 //! What runs out or is refused costs what it must, and no more.
 
 use crate::TRIAL;
-use std::net::SocketAddr;
+use socket2::SockRef;
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 use std::{fs, thread};
 use vk_trials::{Chaos, Crowd, Load, Probe, Setup, Trial, kills, seed};
-use vk_try::{App, Process, Random, SIGHUP, SIGKILL, eventually, pollers};
+use vk_try::{App, PATIENCE, Process, Random, SIGHUP, SIGKILL, eventually, pollers};
 
 const SQLITE: &str = env!("CARGO_BIN_EXE_trial_sqlite");
 
@@ -137,6 +139,39 @@ fn sqlite() {
     drop(trial);
     for suffix in ["", "-wal", "-shm"] {
         let _ = fs::remove_file(format!("{path}{suffix}"));
+    }
+}
+
+/// Urgent data is in the stream, at its place, whether its worker dies before, between or after.
+#[test]
+fn urgent_data() {
+    const TEXT: &[u8] = b"0123456789";
+    for poller in pollers() {
+        let trial = Trial::start(TRIAL, &Setup { workers: 1, poller, ..Setup::DEFAULT });
+        for (position, kill) in
+            (0..TEXT.len()).flat_map(|at| [None, Some(at / 2), Some(at)].map(|kill| (at, kill)))
+        {
+            let mut client = TcpStream::connect(trial.addresses()[0]).expect("it listens");
+            client.set_read_timeout(Some(PATIENCE)).expect("a socket");
+            client.set_nodelay(true).expect("a socket");
+            for (at, byte) in TEXT.iter().enumerate() {
+                if kill == Some(at) {
+                    trial.workers()[0].signal(SIGKILL);
+                }
+                if at == position {
+                    SockRef::from(&client).send_out_of_band(&[*byte]).expect("it stands");
+                } else {
+                    client.write_all(&[*byte]).expect("it stands");
+                }
+            }
+            client.shutdown(Shutdown::Write).expect("it stands");
+            let mut back = Vec::new();
+            client
+                .read_to_end(&mut back)
+                .unwrap_or_else(|error| panic!("urgent at {position}, kill {kill:?}: {error}"));
+            assert_eq!(back, TEXT, "urgent at {position}, kill {kill:?}");
+        }
+        trial.end();
     }
 }
 
