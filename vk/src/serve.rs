@@ -294,9 +294,14 @@ impl Plan<'_> {
         };
         let result = match self.poller {
             Choice::Epoll => Epoll::new().and_then(|poller| self.run(poller, ledger, what, takeover)),
-            Choice::Uring | Choice::Auto => {
-                Uring::new().and_then(|poller| self.run(poller, ledger, what, takeover))
-            }
+            Choice::Uring | Choice::Auto => match Uring::new() {
+                // It was there when the application started: what has changed may stay so, and connections wait.
+                Err(error) if self.options.poller == Choice::Auto => {
+                    tracing::warn!(%error, "no io_uring any more: epoll serves");
+                    Epoll::new().and_then(|poller| self.run(poller, ledger, what, takeover))
+                }
+                poller => poller.and_then(|poller| self.run(poller, ledger, what, takeover)),
+            },
         };
         result.unwrap_or_else(|error| {
             tracing::error!(%error, "a worker can't serve");

@@ -29,7 +29,6 @@ struct Watch {
     command: Command,
     binary: Binary,
     timeout: Duration,
-    signals: SigSet,
     child: Option<Child>,
     /// How the last one ended.
     status: u8,
@@ -47,10 +46,11 @@ pub fn watch(program: &OsStr, args: &[&OsString], timeout: Duration) -> Result<E
     command.args(args);
     // SIGHUP comes when the terminal is closed.
     let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGCHLD]);
+    signals.thread_block().map_err(|error| format!("signals: {}", error.desc()))?;
     let events = SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
         .map_err(|error| format!("signals: {}", error.desc()))?;
     let (child, due, reload) = (None, None, None);
-    let mut watch = Watch { command, binary, timeout, signals, child, status: 1, ending: false, due, reload };
+    let mut watch = Watch { command, binary, timeout, child, status: 1, ending: false, due, reload };
     watch.start();
     loop {
         if watch.has_ended() {
@@ -67,12 +67,9 @@ pub fn watch(program: &OsStr, args: &[&OsString], timeout: Duration) -> Result<E
 impl Watch {
     /// Starts the application; where that fails, it has ended.
     fn start(&mut self) {
-        // The application is to have none of them blocked. Whatever comes meanwhile ends this process before
-        // there is another one, or is seen by looking at the child.
-        let _ = self.signals.thread_unblock();
-        let child = self.command.spawn();
-        let _ = self.signals.thread_block();
-        match child {
+        // It inherits the blocked signals, which an application of vk blocks by itself. Unblocked here for the time of the call,
+        // one that comes would end this process and leave the application behind.
+        match self.command.spawn() {
             Ok(child) => self.child = Some(child),
             Err(error) => self.failed(&format!("can't be started: {error}")),
         }
