@@ -4,6 +4,9 @@ use crate::{Session, TEXT};
 use vk::prelude::*;
 use vk_http::{self as http, Request};
 
+/// More bytes than the worker may have, where memory is wanting.
+const LEAK: usize = 64 << 20;
+
 /// Answers each request of a connection, and counts them in its frame.
 #[vk::coroutine]
 pub fn serve(io: &mut Io) -> io::Result<()> {
@@ -23,6 +26,10 @@ pub fn serve(io: &mut Io) -> io::Result<()> {
                 http::respond(io, &request, 200, "text/plain", b"slept")?;
             }
             "/echo" => echo(io, &mut request)?,
+            "/leak" => {
+                Box::leak(vec![1_u8; LEAK].into_boxed_slice());
+                http::respond_status(io, &request, 204)?;
+            }
             _ => http::respond_status(io, &request, 404)?,
         }
     }

@@ -3,6 +3,7 @@
 
 use crate::Plain;
 use std::fmt;
+use std::io;
 use std::mem::MaybeUninit;
 use std::ops::{Deref, DerefMut};
 use vk_vectoring::Vectoring;
@@ -33,6 +34,20 @@ unsafe impl<const N: usize> Plain for Line<N> {
 /// More bytes than a [`Line`] holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooLong;
+
+impl fmt::Display for TooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("more bytes than the line holds")
+    }
+}
+
+impl std::error::Error for TooLong {}
+
+impl From<TooLong> for io::Error {
+    fn from(error: TooLong) -> io::Error {
+        io::Error::new(io::ErrorKind::StorageFull, error)
+    }
+}
 
 impl<const N: usize> Line<N> {
     /// An empty line.

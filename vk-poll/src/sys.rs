@@ -182,25 +182,32 @@ pub fn connect(addr: &SocketAddr) -> io::Result<RawFd> {
     }
 }
 
-pub fn outcome(fd: RawFd) -> io::Result<()> {
+/// The error of a socket that was not told yet.
+fn pending_error(fd: RawFd) -> io::Result<()> {
     let mut error: c_int = 0;
     let mut len = size_of_val(&error) as socklen_t;
     // SAFETY: the option is an int, `error` is one, and `len` says so.
     check(unsafe {
         libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_ERROR, (&raw mut error).cast(), &raw mut len)
     })?;
-    if error != 0 {
-        return Err(io::Error::from_raw_os_error(error));
-    }
+    if error == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(error)) }
+}
+
+pub fn outcome(fd: RawFd) -> io::Result<()> {
+    pending_error(fd)?;
     let mut name = MaybeUninit::<libc::sockaddr_storage>::uninit();
     let mut len = size_of_val(&name) as socklen_t;
     // SAFETY: `name` has room for `len` bytes, and is not read.
     match check(unsafe { libc::getpeername(fd, name.as_mut_ptr().cast(), &raw mut len) }) {
-        Err(error) if error.raw_os_error() == Some(libc::ENOTCONN) => Err(match TcpInfo::read(fd)?.state() {
+        Err(error) if error.raw_os_error() == Some(libc::ENOTCONN) => {
+            if TcpInfo::read(fd)?.state() != CLOSE {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            // It stood when its error was looked at, and was reset since.
+            pending_error(fd)?;
             // The kernel tells the error once, and told it to somebody who died of something else.
-            CLOSE => io::ErrorKind::ConnectionAborted.into(),
-            _ => io::ErrorKind::WouldBlock.into(),
-        }),
+            Err(io::Error::from_raw_os_error(libc::ECONNABORTED))
+        }
         result => result.map(drop),
     }
 }

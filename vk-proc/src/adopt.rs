@@ -83,7 +83,7 @@ fn open(pid: u32, place: usize, application: u64, addresses: &[SocketAddr]) -> i
     }
     let (Some(ledger), Some(arena)) = (ledger, arena) else { return Ok(None) };
     let claims = Ledger::map_alone(ledger.as_fd())?;
-    if !claims.is_of(application) || claims.has_handed_over() || !lock(&ledger)? {
+    if !claims.is_of(application) || claims.has_handed_over() {
         return Ok(None);
     }
     let table = pidfd(pid)?;
@@ -98,8 +98,9 @@ fn open(pid: u32, place: usize, application: u64, addresses: &[SocketAddr]) -> i
             listeners.push((address, socket));
         }
     }
-    let serves = listeners.iter().any(|(bound, _)| addresses.contains(bound));
-    Ok(serves.then(|| Orphan { place, ledger: ledger.into(), arena: arena.into(), listeners }))
+    // Locked only if it is wanted: a keeper of the same application that listens elsewhere may look at it, too.
+    let is_wanted = listeners.iter().any(|(bound, _)| addresses.contains(bound)) && lock(&ledger)?;
+    Ok(is_wanted.then(|| Orphan { place, ledger: ledger.into(), arena: arena.into(), listeners }))
 }
 
 /// Locks a ledger for as long as the file is open; false if another keeper has.

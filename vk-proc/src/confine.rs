@@ -2,8 +2,8 @@
 //! micro-processes, and should not have its keeper, its neighbours or the machine as well.
 //!
 //! ```text
-//! keeper ──► worker: oom score ─► user ─► core dumps ─► no new privileges ─► landlock ─► seccomp ─► serves
-//!                    └────────── always ──────────┘     └────────── basic and strict ──────────┘
+//! keeper ──► worker: user ─► core dumps ─► no new privileges ─► landlock ─► seccomp ─► serves
+//!                    └──── always ───┘     └────────── basic and strict ──────────┘
 //! ```
 //!
 //! | | `off` | `basic` | `strict` |
@@ -89,10 +89,6 @@ pub struct Confinement {
 /// Those of setgroups(2), setresuid(2), prctl(2), setrlimit(2), seccomp(2) and landlock(7), each with what was
 /// tried.
 pub fn worker(confinement: &Confinement) -> io::Result<()> {
-    // First, since its file belongs to root once this process is not dumpable.
-    if let Err(error) = prefer_as_victim() {
-        tracing::debug!(%error, "the kernel may pick the keeper when memory runs out");
-    }
     if let Some(user) = confinement.user {
         user.become_it()?;
     }
@@ -122,18 +118,6 @@ pub fn worker(confinement: &Confinement) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// What is added to a worker's `oom_score_adj`, of 1000. A worker that is killed costs nobody a byte, a keeper
-/// its workers, and any neighbour of ours probably more; so a worker comes first.
-const VICTIM: i32 = 500;
-
-/// Makes the kernel pick this process before its keeper, when memory runs out: proc_pid_oom_score_adj(5). To
-/// raise it needs no privilege.
-fn prefer_as_victim() -> io::Result<()> {
-    const FILE: &str = "/proc/self/oom_score_adj";
-    let now: i32 = std::fs::read_to_string(FILE)?.trim().parse().map_err(io::Error::other)?;
-    std::fs::write(FILE, (now + VICTIM).min(1000).to_string())
 }
 
 /// Not being dumpable holds where the limit does not: `core_pattern` may name a program. It keeps others of

@@ -27,7 +27,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 /// Changes with the meaning of what is in the control page, a ledger or an arena: builds of different formats can't
 /// follow one another.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 
 /// Places of workers at most.
 pub const PLACES: usize = 1 << 10;
@@ -74,6 +74,8 @@ pub struct Slot {
     pub worker: AtomicU32,
     /// Whether a worker of the slot has served.
     pub served: AtomicU32,
+    /// Attempts to start a worker for which there was no process.
+    pub refusals: AtomicU32,
     /// Workers of the slot that have died.
     pub exits: AtomicU32,
     /// The pid and the wait status of the last one, and in how many milliseconds the next one starts.
@@ -207,7 +209,7 @@ impl Control {
         let free = self.slots().iter().position(Slot::is_free).ok_or(io::ErrorKind::QuotaExceeded)?;
         let memfd = Ledger::memfd()?;
         let slot = self.slot(free);
-        for word in [&slot.holder, &slot.worker, &slot.served, &slot.exits] {
+        for word in [&slot.holder, &slot.worker, &slot.served, &slot.refusals, &slot.exits] {
             word.store(0, Relaxed);
         }
         slot.place.store(place as u32, Relaxed);
@@ -263,6 +265,18 @@ impl Control {
         self.board.vacate(number);
         if let Some(ledger) = self.ledgers[number].take() {
             // SAFETY: `ledger` lends it for the time that its slot is in use: no caller of this process, the keeper, has it.
+            unsafe { ledger.unmap() };
+        }
+    }
+
+    /// Unmaps all ledgers but those of the slots `kept`, in a process that is to have nothing of other workers.
+    ///
+    /// # Safety
+    /// This process uses no reference to another ledger from now on.
+    pub(crate) unsafe fn forget_others(&mut self, kept: &[Option<usize>]) {
+        let others = self.ledgers.iter_mut().enumerate().filter(|(number, _)| !kept.contains(&Some(*number)));
+        for ledger in others.filter_map(|(_, ledger)| ledger.take()) {
+            // SAFETY: the caller's promise.
             unsafe { ledger.unmap() };
         }
     }

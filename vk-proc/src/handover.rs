@@ -12,6 +12,7 @@
 
 use crate::descriptors::NONE;
 use crate::ledger::Phase;
+use crate::limits;
 use crate::transfer;
 use crate::worker::{Known, Worker};
 use std::io;
@@ -52,7 +53,7 @@ impl<B: Backend> Worker<B> {
         if !self.seat.go(attempt, Phase::Asked, Phase::Stopped) {
             return;
         }
-        if let Err(error) = self.send_descriptors(attempt) {
+        if let Err(error) = self.send_descriptors() {
             tracing::warn!(%error, "the descriptors can't be handed over to the next build; this worker serves on");
             self.seat.serve_on();
         }
@@ -71,9 +72,12 @@ impl<B: Backend> Worker<B> {
         }
     }
 
-    fn send_descriptors(&self, attempt: u32) -> io::Result<()> {
+    fn send_descriptors(&self) -> io::Result<()> {
         let numbers: Vec<RawFd> = self.settings.ledger.entered().collect();
-        transfer::send(self.seat.successor.load(Relaxed), attempt, &numbers)
+        // The table may be full but for what is set aside for this.
+        limits::raise();
+        let sent = transfer::send(self.seat.successor(), &numbers);
+        sent.and(limits::reserve())
     }
 
     /// Waits until the successor has marked what is its own.

@@ -16,6 +16,7 @@
 use crate::Death;
 use crate::control::{Control, Slot};
 use crate::ledger::{FIRST_LISTENER, Ledger, Phase};
+use crate::memory::prefer_as_victim;
 use crate::signals;
 use crate::sweep::sweep;
 use crate::transfer::inode;
@@ -29,6 +30,8 @@ use std::time::{Duration, Instant};
 
 /// Starts in a row that came to nothing, before the next one is delayed.
 const FREE_FAILURES: u32 = 5;
+/// Workers that may be killed in a row while they run one micro-process, before the next one is delayed.
+const FREE_STRIKES: u32 = 4;
 /// The first delay; it doubles up to the longest.
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 pub(crate) const LONGEST_DELAY: Duration = Duration::from_secs(5);
@@ -111,6 +114,8 @@ struct Holder<'a> {
     due: Instant,
     death: Death,
     failures: u32,
+    /// Attempts in a row to start a worker for which there was no process.
+    refusals: u32,
     /// The inodes of standard input, output and error.
     stdio: [Option<u64>; 3],
     /// Those of arena, ledger and listeners.
@@ -157,6 +162,7 @@ pub(crate) fn hold(
         due: Instant::now(),
         death: Death::Outside,
         failures: 0,
+        refusals: 0,
         stdio: [0, 1, 2].map(inode),
         base,
         numbers: None,
@@ -196,10 +202,16 @@ impl Holder<'_> {
         match clone_with_files() {
             Err(_) => {
                 // No memory, or too many processes: the other workers serve on meanwhile.
-                self.note(0, 0, LONGEST_DELAY);
-                self.due = Instant::now() + LONGEST_DELAY;
+                let delay = delay(FREE_FAILURES + self.refusals);
+                self.refusals += 1;
+                self.due = Instant::now() + delay;
+                self.slot.delay.store(delay.as_millis() as u32, Relaxed);
+                self.slot.refusals.fetch_add(1, Release);
+                self.tell_keeper();
             }
             Ok(0) => {
+                // Before it needs any memory.
+                prefer_as_victim();
                 // SAFETY: neither `work` nor anything after it uses the control page; the process ends here.
                 unsafe { self.control.unmap() };
                 signals::name(&format!("vk-worker-{place}"));
@@ -212,6 +224,7 @@ impl Holder<'_> {
                 std::process::exit(panic::catch_unwind(work).unwrap_or(PANICKED).into());
             }
             Ok(pid) => {
+                self.refusals = 0;
                 self.slot.worker.store(pid as u32, Release);
                 let seen = ((0, 0), Instant::now());
                 self.worker = Some(Running { pid, begun, seen, overrun: false });
@@ -340,11 +353,21 @@ impl Holder<'_> {
         if self.failures > FAILURES && code != Some(HOPELESS) {
             return Some(ROTTEN);
         }
-        let delay = delay(self.failures);
+        let delay = delay(self.failures).max(self.respite(own));
         self.due = Instant::now() + delay;
         self.ledger.record.restarted();
         self.note(pid as u32, status, delay);
         None
+    }
+
+    /// How long to wait for what the machine has too little of, memory say, before the next start: workers have been killed
+    /// while they ran the same micro-process again and again, and at some time it will have to [answer](Death) for it.
+    fn respite(&self, own: bool) -> Duration {
+        let seat = self.ledger.seat();
+        let running = seat.running.load(Relaxed);
+        let is_suspect = !own && running != 0 && running == seat.suspect.load(Relaxed);
+        let strikes = if is_suspect { seat.strikes.load(Relaxed) } else { 0 };
+        delay(FREE_FAILURES.saturating_add(strikes).saturating_sub(FREE_STRIKES))
     }
 
     /// Closes what the dead worker had opened besides its connections, and repairs what it may have closed.

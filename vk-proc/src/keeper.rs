@@ -14,7 +14,7 @@
 #![allow(unsafe_code)]
 
 use crate::build::{self, Program, Sockets};
-use crate::control::Control;
+use crate::control::{Control, Slot};
 use crate::faults;
 use crate::holder::{self, Former, LONGEST_DELAY, Start, delay};
 use crate::ledger::Phase;
@@ -79,8 +79,6 @@ struct Place {
     due: Option<Instant>,
     /// Holders in a row that came to nothing.
     failures: u32,
-    /// Exits of the slot's workers that were logged.
-    exits: u32,
     /// Whether a worker of the place has served.
     served: bool,
 }
@@ -89,6 +87,8 @@ struct Keeper<'a, F> {
     keeping: Keeping<'a>,
     work: F,
     places: Vec<Place>,
+    /// For each slot, the exits of its workers and the refused starts that were logged.
+    noted: Vec<[u32; 2]>,
     notifier: Option<Notifier>,
     probe: Option<(Child, Instant)>,
     /// Until when this build has to have taken over, and serve.
@@ -116,10 +116,13 @@ pub fn keep(keeping: Keeping<'_>, work: impl FnMut(Start) -> u8) -> io::Result<E
     build::keep_to_itself(&keeping.control, keeping.listeners, keeping.before.as_ref());
     let now = Instant::now();
     let places = (0..keeping.control.places()).map(|place| Place::of(&keeping, place, now)).collect();
+    let noted = |slot: &Slot| [&slot.exits, &slot.refusals].map(|word| word.load(Relaxed));
+    let noted = keeping.control.slots().iter().map(noted).collect();
     let mut keeper = Keeper {
         keeping,
         work,
         places,
+        noted,
         notifier: Notifier::from_env(),
         probe: None,
         settle_by: Some(now + BUILD_TIME),
@@ -164,9 +167,8 @@ impl Place {
             Some((number, _)) => (None, Some(number)),
             None => (None, None),
         };
-        let exits = slot.map_or(0, |number| control.slot(number).exits.load(Relaxed));
         let due = slot.is_none().then_some(now);
-        Place { slot, former, due, failures: 0, exits, served: found.is_some() }
+        Place { slot, former, due, failures: 0, served: found.is_some() }
     }
 }
 
@@ -363,8 +365,8 @@ impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
         let place = &mut self.places[at];
         let number = control.occupy(at, arena()?)?;
         control.ledger(number)?.belongs_to(*application);
-        let former = place.former.filter(|former| !control.slot(*former).is_free());
-        let former = former.and_then(|former| {
+        let before = place.former.filter(|former| !control.slot(*former).is_free());
+        let former = before.and_then(|former| {
             let ledger = control.ledger(former).ok()?;
             Some(Former { ledger, arena: control.slot(former).arena_number() })
         });
@@ -379,6 +381,8 @@ impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
                 Err(error)
             }
             0 => {
+                // SAFETY: the child does nothing but to hold, which uses these two.
+                unsafe { control.forget_others(&[Some(number), before]) };
                 let hold = || holder::hold(control, number, &base, former, *limit, &mut self.work);
                 // Whatever happens: without running the destructors of what is the keeper's, too.
                 std::process::exit(
@@ -387,7 +391,8 @@ impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
             }
             pid => {
                 control.slot(number).holder.store(pid as u32, Relaxed);
-                (place.slot, place.exits) = (Some(number), 0);
+                place.slot = Some(number);
+                self.noted[number] = [0; 2];
                 if self.ending {
                     signal_child(pid, libc::SIGTERM);
                 }
@@ -489,30 +494,22 @@ impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
             .for_each(|place| place.former = None);
     }
 
-    /// Logs the exits that holders have noted.
+    /// Logs the exits and refusals that holders have noted, those of builds before this one included.
     fn report(&mut self) {
-        for (at, place) in self.places.iter_mut().enumerate() {
-            let Some(slot) = place.slot.map(|slot| self.keeping.control.slot(slot)) else { continue };
-            let exits = slot.exits.load(Acquire);
-            let more = exits.wrapping_sub(place.exits);
-            if more == 0 {
-                continue;
-            }
-            place.exits = exits;
-            let [pid, status, delay] =
-                [&slot.exited, &slot.status, &slot.delay].map(|word| word.load(Relaxed));
-            if pid == 0 {
-                tracing::error!(
-                    worker = at,
-                    "no process for a worker: too many processes, or no memory; next attempt in {delay} ms"
-                );
-            } else {
+        for (number, slot) in self.keeping.control.used() {
+            let noted = [&slot.exits, &slot.refusals].map(|word| word.load(Acquire));
+            let before = std::mem::replace(&mut self.noted[number], noted);
+            let [exits, refusals] = [0, 1].map(|word| noted[word].wrapping_sub(before[word]));
+            let [worker, pid, status, delay] =
+                [&slot.place, &slot.exited, &slot.status, &slot.delay].map(|word| word.load(Relaxed));
+            if exits > 0 {
                 let how = how(status as i32);
+                tracing::error!(worker, pid, exits, "a worker {how} and is started again in {delay} ms");
+            }
+            if refusals > 0 {
                 tracing::error!(
-                    worker = at,
-                    pid,
-                    exits = more,
-                    "a worker {how} and is started again in {delay} ms"
+                    worker,
+                    "no process for a worker: too many processes, or no memory; next attempt in {delay} ms"
                 );
             }
         }
@@ -564,9 +561,8 @@ impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
 
     /// Whether nothing is left to look after.
     fn has_ended(&self) -> bool {
-        let is_gone = |(_, slot): (usize, &crate::control::Slot)| {
-            slot.holder.load(Relaxed) == 0 && slot.worker.load(Relaxed) == 0
-        };
+        let is_gone =
+            |(_, slot): (usize, &Slot)| slot.holder.load(Relaxed) == 0 && slot.worker.load(Relaxed) == 0;
         self.places.iter().all(|place| place.due.is_none()) && self.keeping.control.used().all(is_gone)
     }
 }

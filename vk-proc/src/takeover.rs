@@ -17,7 +17,7 @@ use crate::ledger::{FIRST_LISTENER, Ledger, Phase, State};
 use crate::listener;
 use crate::panics;
 use crate::process::Process;
-use crate::transfer::{self, Receiver};
+use crate::transfer::{self, Receiver, Successor};
 use crate::worker::Worker;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -81,8 +81,9 @@ impl Takeover {
         if former.seat().phase().0 == Phase::Committed {
             return Ok(Takeover { former, arena, stopped: None });
         }
-        let receiver = Receiver::new(former.seat().next_attempt())?;
-        stop(former, receiver.attempt)?;
+        let receiver = Receiver::new()?;
+        let attempt = former.seat().next_attempt();
+        stop(former, attempt, receiver.successor)?;
         let mut own = ledger.numbers_of_base();
         own.push(arena);
         let numbers: Vec<RawFd> = former.entered().collect();
@@ -90,7 +91,6 @@ impl Takeover {
             *number = transfer::make_way(*number, &numbers)?;
         }
         let arena = own.pop().unwrap_or(arena);
-        let attempt = receiver.attempt;
         let numbers = receiver.receive(former.seat().pid.load(Relaxed), &numbers)?;
         let theirs = former.listeners();
         let mut base = own.clone();
@@ -148,9 +148,9 @@ impl Takeover {
 }
 
 /// Stops the worker that `ledger` is of for an attempt of this process.
-fn stop(ledger: &Ledger, attempt: u32) -> io::Result<()> {
+fn stop(ledger: &Ledger, attempt: u32, successor: Successor) -> io::Result<()> {
     let seat = ledger.seat();
-    seat.ask(attempt, std::process::id());
+    seat.ask(attempt, successor);
     let begun = Instant::now();
     let mut told: Option<Instant> = None;
     loop {

@@ -12,7 +12,7 @@ use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, Backlog, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr,
-    accept4, bind, connect, getsockopt, listen, recvmsg, sendmsg, setsockopt, socket, sockopt,
+    accept4, bind, connect, getsockname, getsockopt, listen, recvmsg, sendmsg, setsockopt, socket, sockopt,
 };
 use nix::sys::time::TimeVal;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
@@ -28,9 +28,19 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Processes that may connect to the address of an attempt besides the worker, before it is given up.
 const STRANGERS: u32 = 64;
 
-/// Where a successor, by its pid, waits for the descriptors of an attempt: an abstract address.
-fn address(successor: u32, attempt: u32) -> io::Result<UnixAddr> {
-    Ok(UnixAddr::new_abstract(format!("vk-takeover-{successor}-{attempt}").as_bytes())?)
+/// Where a successor waits for descriptors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Successor {
+    /// Its pid.
+    pub pid: u32,
+    /// The number that the kernel has made an abstract address of: autobind in unix(7).
+    pub address: u32,
+}
+
+impl Successor {
+    fn address(self) -> io::Result<UnixAddr> {
+        Ok(UnixAddr::new_abstract(format!("{:05x}", self.address).as_bytes())?)
+    }
 }
 
 fn endpoint() -> io::Result<OwnedFd> {
@@ -44,10 +54,14 @@ fn endpoint() -> io::Result<OwnedFd> {
 /// Sends the descriptors with these numbers, which ascend, to a successor.
 ///
 /// # Errors
-/// Those of socket(2), connect(2) and sendmsg(2); `TimedOut` if the successor does not take them.
-pub fn send(successor: u32, attempt: u32, numbers: &[RawFd]) -> io::Result<()> {
+/// Those of socket(2), connect(2) and sendmsg(2); `PermissionDenied` if another process has the address by now; `TimedOut` if
+/// the successor does not take them.
+pub fn send(successor: Successor, numbers: &[RawFd]) -> io::Result<()> {
     let end = endpoint()?;
-    connect(end.as_raw_fd(), &address(successor, attempt)?)?;
+    connect(end.as_raw_fd(), &successor.address()?)?;
+    if peer(&end)? != successor.pid {
+        return Err(ErrorKind::PermissionDenied.into());
+    }
     let until = Instant::now() + PATIENCE;
     for batch in numbers.chunks(BATCH) {
         let bytes: Vec<u8> = batch.iter().flat_map(|number| number.to_ne_bytes()).collect();
@@ -76,24 +90,29 @@ pub fn send(successor: u32, attempt: u32, numbers: &[RawFd]) -> io::Result<()> {
     Ok(())
 }
 
-/// Where the descriptors of an attempt arrive.
+/// Where descriptors arrive.
 #[derive(Debug)]
 pub struct Receiver {
     end: OwnedFd,
-    /// The attempt.
-    pub attempt: u32,
+    /// What their sender is to be told.
+    pub successor: Successor,
 }
 
 impl Receiver {
-    /// The receiver of this process for an attempt.
+    /// A receiver of this process.
     ///
     /// # Errors
     /// Those of socket(2), bind(2) and listen(2).
-    pub fn new(attempt: u32) -> io::Result<Receiver> {
+    pub fn new() -> io::Result<Receiver> {
         let end = endpoint()?;
-        bind(end.as_raw_fd(), &address(std::process::id(), attempt)?)?;
+        // The kernel chooses an address that nobody has.
+        bind(end.as_raw_fd(), &UnixAddr::new_unnamed())?;
+        let bound: UnixAddr = getsockname(end.as_raw_fd())?;
+        let digits = bound.as_abstract().and_then(|name| std::str::from_utf8(name).ok());
+        let address = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok());
         listen(&end, Backlog::new(1)?)?;
-        Ok(Receiver { end, attempt })
+        let address = address.ok_or(ErrorKind::AddrNotAvailable)?;
+        Ok(Receiver { end, successor: Successor { pid: std::process::id(), address } })
     }
 
     /// Receives the descriptors with the numbers `expected`, which ascend, from the worker with this pid, each at its number,
@@ -150,12 +169,17 @@ fn accept_from(receiver: &OwnedFd, from: u32) -> io::Result<OwnedFd> {
     for _ in 0..STRANGERS {
         // SAFETY: the kernel just gave this descriptor to this process.
         let end = unsafe { OwnedFd::from_raw_fd(accept4(receiver.as_raw_fd(), SockFlag::SOCK_CLOEXEC)?) };
-        let peer = getsockopt(&end, sockopt::PeerCredentials)?;
-        if u32::try_from(peer.pid()) == Ok(from) {
+        if peer(&end)? == from {
             return Ok(end);
         }
     }
     Err(ErrorKind::PermissionDenied.into())
+}
+
+/// The pid of the process that listened, or connected, at the other end; 0 for one that this process can't see.
+fn peer(end: &OwnedFd) -> io::Result<u32> {
+    let peer = getsockopt(end, sockopt::PeerCredentials)?;
+    Ok(u32::try_from(peer.pid()).unwrap_or(0))
 }
 
 /// The descriptor at a number that is not among `taken`.

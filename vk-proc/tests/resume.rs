@@ -21,6 +21,7 @@ use vk_heap::failpoint::{self, Death as Failpoint};
 use vk_heap::{Arena, Config, Guard};
 use vk_poll::{Faults, Peer, Sim};
 use vk_proc::ledger::{Ledger, Phase};
+use vk_proc::transfer::Successor;
 use vk_proc::{Death, Settings, Worker};
 
 const GUARDS: [Guard; 3] = [Guard::Strict, Guard::Epoch(2), Guard::Off];
@@ -89,7 +90,7 @@ impl Keeper {
             _ => {
                 self.place = Place::new(&self.config);
                 *attempt += 1;
-                seat.ask(*attempt, 0);
+                seat.ask(*attempt, Successor { pid: 0, address: 0 });
                 assert!(seat.go(*attempt, Phase::Asked, Phase::Stopped));
             }
         }

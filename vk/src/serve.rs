@@ -111,8 +111,11 @@ pub fn serve(app: &App, options: &Options) -> Result<ExitCode, String> {
 /// into each worker, and a panic of it is a line like any other error.
 fn prepare(app: &App) -> Result<(), String> {
     let check = || preparation::prepare().and_then(|()| app.check.map_or(Ok(()), |check| check()));
-    thread::scope(|scope| scope.spawn(check).join())
-        .unwrap_or_else(|_| Err("the application's check has panicked".into()))
+    thread::scope(|scope| {
+        let thread = thread::Builder::new().spawn_scoped(scope, check);
+        let thread = thread.map_err(|error| format!("no thread for the application's check: {error}"))?;
+        thread.join().unwrap_or_else(|_| Err("the application's check has panicked".into()))
+    })
 }
 
 /// The control page of a keeper that is started, and the listeners of workers that it adopts since their keeper has died.

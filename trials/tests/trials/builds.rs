@@ -32,6 +32,11 @@ impl Installation {
         installation
     }
 
+    /// The directory.
+    pub fn directory(&self) -> &Path {
+        &self.0
+    }
+
     /// The installed application.
     pub fn path(&self) -> PathBuf {
         self.0.join("app")

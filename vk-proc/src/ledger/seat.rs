@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use crate::shared::Cell;
+use crate::transfer::Successor;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
@@ -37,8 +38,8 @@ pub struct Seat {
     phase: AtomicU32,
     /// Attempts to take over from the worker, so far.
     attempts: AtomicU32,
-    /// The process that takes over, and waits for the worker's descriptors.
-    pub successor: AtomicU32,
+    /// The process that takes over, and the address at which it waits for the worker's descriptors.
+    successor: [AtomicU32; 2],
     /// Whether the worker has ended in order: its holder does not start another one.
     pub ended: AtomicU32,
     /// Whether the worker wants to be taken over: it has lost a descriptor that only the keeper has, too.
@@ -100,9 +101,17 @@ impl Seat {
         self.attempts.fetch_add(1, SeqCst).wrapping_add(1) & (u32::MAX >> BITS)
     }
 
-    /// Asks the worker to stop for an attempt of the process `successor`.
-    pub fn ask(&self, attempt: u32, successor: u32) {
-        self.successor.store(successor, Relaxed);
+    /// Who takes over, as it was said with the last attempt.
+    pub fn successor(&self) -> Successor {
+        let [pid, address] = [0, 1].map(|word| self.successor[word].load(Relaxed));
+        Successor { pid, address }
+    }
+
+    /// Asks the worker to stop for an attempt of `successor`.
+    pub fn ask(&self, attempt: u32, successor: Successor) {
+        for (word, value) in self.successor.iter().zip([successor.pid, successor.address]) {
+            word.store(value, Relaxed);
+        }
         self.phase.store(word(Phase::Asked, attempt), SeqCst);
     }
 
@@ -142,12 +151,12 @@ mod tests {
         let ledger = Ledger::alone().unwrap();
         let seat = ledger.seat();
         let first = seat.next_attempt();
-        seat.ask(first, 1);
+        seat.ask(first, Successor { pid: 1, address: 1 });
         assert!(seat.go(first, Phase::Asked, Phase::Stopped));
         seat.serve_on();
         assert_eq!(seat.phase().0, Phase::Serving);
         let second = seat.next_attempt();
-        seat.ask(second, 2);
+        seat.ask(second, Successor { pid: 2, address: 2 });
         assert!(seat.go(second, Phase::Asked, Phase::Stopped));
         assert!(!seat.go(first, Phase::Stopped, Phase::Committed));
         assert!(seat.go(second, Phase::Stopped, Phase::Committed));

@@ -187,21 +187,15 @@ fn status(name: &str) -> String {
     line.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn oom_score() -> i32 {
-    fs::read_to_string("/proc/self/oom_score_adj").unwrap().trim().parse().unwrap()
-}
-
 fn is_dumpable() -> bool {
     // SAFETY: no memory is involved.
     unsafe { libc::prctl(libc::PR_GET_DUMPABLE) == 1 }
 }
 
 #[test]
-fn a_worker_is_the_first_victim_and_leaves_no_core() {
-    alone("confine::a_worker_is_the_first_victim_and_leaves_no_core", || {
-        let before = oom_score();
+fn a_worker_leaves_no_core() {
+    alone("confine::a_worker_leaves_no_core", || {
         worker(&BASIC).unwrap();
-        assert_eq!(oom_score(), (before + 500).min(1000));
         assert!(!is_dumpable());
         assert_eq!(status("NoNewPrivs:"), "1");
     });

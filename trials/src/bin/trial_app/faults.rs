@@ -35,6 +35,7 @@ pub fn commit(path: &str, own: &mut u64) {
         "/thread-exit-1" => exit_in_a_thread(1),
         "/thread-abort" => drop(thread::spawn(|| std::process::abort())),
         "/close-all" => close(3, libc::c_uint::MAX),
+        "/dup-all" => replace_all(),
         "/close-stdio" => close(0, 2),
         "/fork" => fork(),
         "/term" => raise(libc::SIGTERM),
@@ -96,6 +97,17 @@ fn exit_in_a_thread(status: i32) {
 fn close(first: libc::c_uint, last: libc::c_uint) {
     // SAFETY: none: the fault is the point. It is the worker that finds its descriptors closed.
     unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+}
+
+/// Puts another file at each number that is in use.
+fn replace_all() {
+    // SAFETY: none: the fault is the point. It is the worker that finds other files.
+    unsafe {
+        let file = libc::memfd_create(c"other".as_ptr(), 0);
+        (3..256)
+            .filter(|number| libc::fcntl(*number, libc::F_GETFD) >= 0)
+            .for_each(|number| _ = libc::dup2(file, number));
+    }
 }
 
 fn raise(signal: i32) {

@@ -8,6 +8,7 @@
 //! | 4 | gives back each line: [`streams::lines`] |
 //! | 5 | WebSocket, with state: [`sockets::talk`] |
 
+mod attacks;
 mod faults;
 mod pages;
 mod sockets;

@@ -1,6 +1,6 @@
 //! HTTP: what keeps state while it waits, and what goes wrong on request.
 
-use crate::faults;
+use crate::{attacks, faults};
 use vk::prelude::*;
 use vk_http::{self as http, Request};
 use vk_trials::change;
@@ -30,6 +30,12 @@ pub fn serve(io: &mut Io) -> io::Result<()> {
             }
             "/numbers" => numbers(io, &request)?,
             "/heap" => exhaust(io, &request)?,
+            path if path.starts_with("/attack=") => {
+                let victim: i32 = path["/attack=".len()..].parse().unwrap_or(0);
+                let mut succeeded: Line<1024> = Line::new();
+                succeeded.extend(attacks::on(victim).as_bytes())?;
+                http::respond(io, &request, 200, "text/plain", &succeeded)?;
+            }
             "/error" => return Err(io::Error::other("asked for")),
             _ => {
                 faults::commit(request.path(), &mut count);
