@@ -25,6 +25,7 @@ mod outgoing;
 mod probe;
 mod settings;
 mod talk;
+mod traced;
 mod trial;
 
 pub use chaos::Chaos;
@@ -37,4 +38,5 @@ pub use outgoing::{Outgoing, connect};
 pub use probe::Probe;
 pub use settings::{Setup, is_long, kills, seed, setups};
 pub use talk::PIECE;
+pub use traced::Traced;
 pub use trial::Trial;

@@ -60,6 +60,9 @@ impl Setup {
         dispatch_limit: None,
         life: Duration::from_secs(120),
     };
+
+    /// The same for as long as a long trial may take.
+    pub const LONG: Setup = Setup { life: Duration::from_secs(3600), ..Setup::DEFAULT };
 }
 
 /// The setups under which workers are killed: all, if it is a long trial; otherwise a few that have each

@@ -1,11 +1,13 @@
 //! A handler's own fault: it costs its connection, and nobody else's.
 
 use crate::TRIAL;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 use vk_trials::{Crowd, Probe, Setup, Trial, seed, setups};
-use vk_try::{SIGKILL, descriptors, eventually, pollers};
+use vk_try::{PATIENCE, SIGKILL, descriptors, eventually, pollers};
 
 /// Connections beside the faulty one.
 const INNOCENT: usize = 1000;
@@ -106,6 +108,29 @@ fn poison() {
     }
     crowd.finish();
     trial.settles_at(before);
+    trial.end();
+}
+
+/// Many handlers panic at the same time: each has its own answer.
+#[test]
+fn ten_thousand_panics_at_once() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let count = 10_000.min(descriptors().saturating_sub(4 * INNOCENT));
+    let trial = Trial::start(TRIAL, &Setup::DEFAULT);
+    let crowd = Crowd::gather(&trial, INNOCENT, seed());
+    let connect = |_| TcpStream::connect(trial.http()).expect("it listens");
+    let mut panicking: Vec<TcpStream> = (0..count).map(connect).collect();
+    for stream in &mut panicking {
+        stream.set_read_timeout(Some(PATIENCE)).expect("a connected socket");
+        stream.write_all(b"GET /panic HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("it stands");
+    }
+    for (number, mut stream) in panicking.into_iter().enumerate() {
+        let mut answer = Vec::new();
+        let read = stream.read_to_end(&mut answer);
+        read.unwrap_or_else(|error| panic!("the answer to panic {number} of {count}: {error}"));
+        assert!(answer.starts_with(b"HTTP/1.1 500 "), "{}", String::from_utf8_lossy(&answer));
+    }
+    crowd.finish();
     trial.end();
 }
 

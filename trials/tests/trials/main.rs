@@ -11,6 +11,7 @@ mod memory;
 mod peers;
 mod proxy;
 mod reload;
+mod steps;
 mod stops;
 mod want;
 
