@@ -63,6 +63,8 @@ impl Traced {
     /// Lets it go on for so many stops, at the beginning and the end of each system call, and kills it there; or where it has
     /// nothing more to do. Whether it came so far.
     pub fn kill_after(self, stops: u64) -> bool {
+        // What it starts is not traced.
+        let _ = ptrace::setoptions(self.0, Options::PTRACE_O_TRACESYSGOOD);
         let (mut count, mut signal) = (0, None);
         while count < stops && ptrace::syscall(self.0, signal.take()).is_ok() {
             match self.wait(IDLE) {

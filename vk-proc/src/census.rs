@@ -5,6 +5,7 @@ use crate::process::Process;
 use crate::worker::{Known, RETRY, TRIM, Worker};
 use std::io;
 use std::os::fd::RawFd;
+use std::sync::atomic::Ordering::Relaxed;
 use vk_core::task::NEVER;
 use vk_core::{Descriptor, Entry, Port};
 use vk_heap::{HeapId, failpoint};
@@ -199,6 +200,7 @@ impl<B: Backend> Worker<B> {
     pub(crate) fn end(&mut self, id: HeapId) {
         let known = &mut self.known[id.index() as usize];
         known.live = false;
+        self.seat.ending.store(id.to_bits(), Relaxed);
         // First, with one store: whatever else was its own is nobody's then.
         self.world.arena.destroy(id);
         let known = &mut self.known[id.index() as usize];

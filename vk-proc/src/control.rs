@@ -27,7 +27,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 /// Changes with the meaning of what is in the control page, a ledger or an arena: builds of different formats can't
 /// follow one another.
-pub const FORMAT: u32 = 4;
+pub const FORMAT: u32 = 5;
 
 /// Places of workers at most.
 pub const PLACES: usize = 1 << 10;

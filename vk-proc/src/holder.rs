@@ -147,8 +147,9 @@ pub(crate) fn hold(
     // SAFETY: plain arguments.
     unsafe { libc::prctl(libc::PR_SET_PTRACER, libc::PR_SET_PTRACER_ANY) };
     ledger.set_base(base);
-    let kept: Vec<RawFd> =
-        former.iter().map(|former| former.arena).chain([0, 1, 2]).chain(base.iter().copied()).collect();
+    let arena = former.map_or(0, |former| former.arena);
+    ledger.seat().former.store(arena as u32, Relaxed);
+    let kept: Vec<RawFd> = [0, 1, 2, arena].iter().chain(base).copied().collect();
     sweep(ledger, &kept);
     make_room();
     let base = base.iter().map(|number| inode(*number)).collect();
@@ -330,13 +331,12 @@ impl Holder<'_> {
         if seat.starting.load(Relaxed) == 0 {
             self.slot.served.store(1, Release);
         }
-        let has_served = self.slot.served.load(Relaxed) != 0;
-        if let Some(code @ (HOPELESS | NOT_NOW)) = code.filter(|_| !has_served) {
+        let phase = self.former.map(|former| former.ledger.seat().phase().0);
+        let has_connections = self.slot.served.load(Relaxed) != 0 || phase == Some(Phase::Committed);
+        if let Some(code @ (HOPELESS | NOT_NOW)) = code.filter(|_| !has_connections) {
             return Some(code);
         }
-        let is_taking_over = self.former.is_some_and(|former| {
-            matches!(former.ledger.seat().phase().0, Phase::Serving | Phase::Asked | Phase::Stopped)
-        });
+        let is_taking_over = matches!(phase, Some(Phase::Serving | Phase::Asked | Phase::Stopped));
         if is_taking_over {
             // What was copied counts for nothing: the next attempt has a slot of its own.
             return Some(NOT_NOW);
@@ -392,7 +392,8 @@ impl Holder<'_> {
             }
         }
         self.ledger.set_base(&numbers);
-        sweep(self.ledger, &[&numbers[..], &stdio].concat());
+        let former = Some(self.ledger.seat().former.load(Relaxed) as RawFd).filter(|former| *former != 0);
+        sweep(self.ledger, &[&numbers[..], &stdio, former.as_slice()].concat());
         while let Ok(null) = File::options().read(true).write(true).open("/dev/null") {
             let number = null.into_raw_fd();
             if number >= 3 {

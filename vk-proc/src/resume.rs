@@ -59,8 +59,16 @@ impl<B: Backend> Worker<B> {
         let running = HeapId::from_bits(self.seat.running.load(Relaxed));
         let offender = self.offender(death, running);
         failpoint!("attributed");
-        self.take_in_all(offender);
-        self.take_descriptors(listeners);
+        let unborn = self.take_in_all(offender);
+        let ownerless = self.take_descriptors(running, listeners);
+        // The one that ran may have been making another one.
+        let lost = unborn.saturating_sub((running != HeapId::NONE).into()) + ownerless;
+        if lost > 0 {
+            tracing::error!(
+                "{lost} connections are lost: a handler has written over what a worker notes of them"
+            );
+            self.stats.faults += lost;
+        }
         if self.is_live(running) {
             self.catch_up(running);
         }
@@ -99,8 +107,9 @@ impl<B: Backend> Worker<B> {
         (seat.suspect.load(Relaxed) == bits && seat.strikes.load(Relaxed) > COINCIDENCES).then_some(running)
     }
 
-    /// Takes in the micro-heaps.
-    fn take_in_all(&mut self, offender: Option<HeapId>) {
+    /// Takes in the micro-heaps; returns how many were made and had no connection yet.
+    fn take_in_all(&mut self, offender: Option<HeapId>) -> u64 {
+        let mut unborn = 0;
         let lives = self.world.arena.lives();
         let last = lives.last().map_or(0, |id| id.index() as usize + 1);
         self.known.resize(last, Known::GONE);
@@ -108,22 +117,24 @@ impl<B: Backend> Worker<B> {
         while at < lives.len() {
             let part = self.world.arena.open_all(&lives[at..]).max(1);
             for &id in &lives[at..at + part] {
-                self.take_in(id, offender == Some(id));
+                unborn += u64::from(self.take_in(id, offender == Some(id)));
                 failpoint!("taken in");
             }
             self.end_epoch();
             at += part;
         }
+        unborn
     }
 
-    /// Takes in one micro-heap: its micro-process goes on, or ends here.
-    fn take_in(&mut self, id: HeapId, offends: bool) {
+    /// Takes in one micro-heap: its micro-process goes on, or ends here. True if it has no connection yet, and ends.
+    fn take_in(&mut self, id: HeapId, offends: bool) -> bool {
         let opened = self.world.arena.open(id);
         let Ok(heap) = opened.as_ref().copied() else {
             tracing::error!(heap = id.index(), error = ?opened, "a micro-heap is damaged; its micro-process ends");
             self.stats.faults += 1;
             self.stats.ended += 1;
-            return self.world.arena.destroy(id);
+            self.world.arena.destroy(id);
+            return false;
         };
         self.world.enter(heap);
         let process = Process::claim(heap, |entry| self.world.registry.get(entry).map(Entry::frame_size));
@@ -143,6 +154,7 @@ impl<B: Backend> Worker<B> {
                 self.world.arena.destroy(id);
             }
         }
+        unborn
     }
 
     fn settle_in(&mut self, id: HeapId, process: Process) {
@@ -220,9 +232,12 @@ impl<B: Backend> Worker<B> {
         goes_on
     }
 
-    /// Takes over the descriptors, and closes those whose owners are gone.
-    fn take_descriptors(&mut self, listeners: &[RawFd]) {
+    /// Takes over the descriptors, and closes those whose owners are gone; returns how many of these are not of the one that
+    /// ran, or was being ended.
+    fn take_descriptors(&mut self, running: HeapId, listeners: &[RawFd]) -> u64 {
         let ledger = self.settings.ledger;
+        let ending = HeapId::from_bits(self.seat.ending.load(Relaxed));
+        let mut ownerless = 0;
         for number in ledger.numbers() {
             let (state, descriptor, owner) = ledger.read(number);
             if state == State::Free {
@@ -236,12 +251,16 @@ impl<B: Backend> Worker<B> {
             } else {
                 ledger.forget(number);
                 failpoint!("forgotten");
+                ownerless += u64::from(
+                    ![HeapId::NONE, running, ending].contains(&owner) && !listeners.contains(&number),
+                );
                 if !listeners.contains(&number) && self.poller.is_open(number) {
                     self.poller.close(number);
                 }
             }
             failpoint!("descriptor");
         }
+        ownerless
     }
 
     /// Finds out what was done for the micro-process that was being dispatched.

@@ -77,7 +77,7 @@ impl Takeover {
     /// # Errors
     /// `TimedOut` if the former doesn't stop, `Interrupted` if it serves on; those of [`Receiver::receive`].
     pub fn begin(former: Former, ledger: &Ledger) -> io::Result<Takeover> {
-        let Former { ledger: former, arena } = former;
+        let (former, arena) = (former.ledger, ledger.seat().former.load(Relaxed) as RawFd);
         if former.seat().phase().0 == Phase::Committed {
             return Ok(Takeover { former, arena, stopped: None });
         }
@@ -91,6 +91,7 @@ impl Takeover {
             *number = transfer::make_way(*number, &numbers)?;
         }
         let arena = own.pop().unwrap_or(arena);
+        ledger.seat().former.store(arena as u32, Relaxed);
         let numbers = receiver.receive(former.seat().pid.load(Relaxed), &numbers)?;
         let theirs = former.listeners();
         let mut base = own.clone();
@@ -138,8 +139,9 @@ impl Takeover {
             }
             (Err(error), _) => return Err(error),
         };
-        transfer::close(number);
         let ledger = worker.settings.ledger;
+        ledger.seat().former.store(0, Relaxed);
+        transfer::close(number);
         let base = ledger.numbers_of_base();
         let left = stopped.into_iter().flat_map(|(_, numbers)| numbers);
         left.filter(|number| !ledger.has(*number) && !base.contains(number)).for_each(transfer::close);

@@ -241,6 +241,7 @@ fn what_is_always_writable_is_overwritten() {
     for path in ["/ledger=0", "/ledger=1", "/arena=0", "/arena=300", "/arena=390", "/arena=400", "/arena=500"]
     {
         let trial = Trial::start(TRIAL, &Setup { workers: 2, ..Setup::DEFAULT });
+        let mut all = 0;
         let mut innocent: Vec<Probe> = (0..40).map(|_| Probe::to(trial.http())).collect();
         innocent.iter_mut().for_each(Probe::check);
         provoke(&trial, path);
@@ -248,6 +249,7 @@ fn what_is_always_writable_is_overwritten() {
             let lost = innocent.iter_mut().map(Probe::try_check).filter(Result::is_err).count();
             eprintln!("{path}, {round} deaths later: {lost} of 40 are lost");
             assert!(lost < 40, "the other worker's are lost, too");
+            all = all.max(lost);
             for worker in trial.workers() {
                 worker.signal(SIGKILL);
                 trial.is_replaced(worker, 2);
@@ -256,6 +258,11 @@ fn what_is_always_writable_is_overwritten() {
                 Probe::to(trial.http()).check();
             }
         }
+        let is_said = ["connections are lost", "is damaged", "is not where its micro-process left it"];
+        assert!(
+            all == 0 || is_said.iter().any(|line| trial.log().contains(line)),
+            "{all} are lost without a line"
+        );
         trial.end();
     }
 }

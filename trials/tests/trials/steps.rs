@@ -1,10 +1,10 @@
 //! A process is killed between a system call and the next, wherever that is.
 //!
-//! A few places at random are part of every run; a long trial takes one after the other, until nobody comes so far.
+//! A few places at random are part of every run; a long trial takes one after the other, as many as are asked for.
 
 use crate::TRIAL;
 use vk_proc::control::Snapshot;
-use vk_trials::{Crowd, Load, Probe, Setup, Traced, Trial, is_long, seed};
+use vk_trials::{Crowd, Load, Probe, Setup, Traced, Trial, is_long, kills, seed};
 use vk_try::{Process, Random, SIGHUP, SIGKILL, eventually, pollers};
 
 /// Places that are tried in every run, and below which number of stops.
@@ -20,8 +20,9 @@ fn at_each_step(kill: impl Fn(&Trial, u64) -> Option<bool>) {
         let setup = Setup { workers: 1, poller, ..Setup::LONG };
         let trial = Trial::start_with(TRIAL, &setup, 5, |command| _ = command.args(["--confine", "off"]));
         let before = trial.descriptors();
-        let crowd = Crowd::gather(&trial, 30, random.number());
+        let mut crowd = Crowd::gather(&trial, 30, random.number());
         let load = Load::start(trial.addresses(), 10, random.number());
+        let most = if is_long() { kills() } else { FEW };
         let (mut stops, mut tried) = (0, 0);
         loop {
             (stops, tried) = (if is_long() { stops + 1 } else { 1 + random.below(STOPS) }, tried + 1);
@@ -31,7 +32,11 @@ fn at_each_step(kill: impl Fn(&Trial, u64) -> Option<bool>) {
                     && Probe::try_to(trial.http()).is_ok_and(|mut probe| probe.try_check().is_ok())
             });
             assert!(!load.has_failed(), "killed after {stops} stops: {:?}", load.conclude());
-            if if is_long() { !came } else { tried == FEW } {
+            if tried % 50 == 0 {
+                // Who is idle for a minute is ended.
+                std::mem::replace(&mut crowd, Crowd::gather(&trial, 30, random.number())).finish();
+            }
+            if tried == most || is_long() && !came {
                 break;
             }
         }

@@ -38,6 +38,8 @@ pub struct Seat {
     phase: AtomicU32,
     /// Attempts to take over from the worker, so far.
     attempts: AtomicU32,
+    /// The descriptor of the arena of the worker that this one takes over from; 0 once that is done.
+    pub former: AtomicU32,
     /// The process that takes over, and the address at which it waits for the worker's descriptors.
     successor: [AtomicU32; 2],
     /// Whether the worker has ended in order: its holder does not start another one.
@@ -46,6 +48,8 @@ pub struct Seat {
     pub crippled: AtomicU32,
     /// The micro-process that is being dispatched, as bits of its id; 0 while none is.
     pub running: AtomicU64,
+    /// The micro-process that was ended last, as bits of its id: it may still be in rows.
+    pub ending: AtomicU64,
     /// Dispatches so far: a watchdog sees whether it is still the same one.
     pub dispatches: AtomicU64,
     /// 1 until a worker serves.
