@@ -17,7 +17,7 @@
 
 use crate::descriptors::NONE;
 use crate::faults;
-use crate::ledger::State;
+use crate::ledger::{Phase, State};
 use crate::listener;
 use crate::process::Process;
 use crate::worker::{Known, TRIM, Worker};
@@ -63,7 +63,9 @@ impl<B: Backend> Worker<B> {
         let ownerless = self.take_descriptors(running, listeners);
         // The one that ran may have been making another one.
         let lost = unborn.saturating_sub((running != HeapId::NONE).into()) + ownerless;
-        if lost > 0 {
+        // What a successor has taken over is still in the rows.
+        let is_whole = matches!(self.seat.phase().0, Phase::Serving | Phase::Asked | Phase::Stopped);
+        if lost > 0 && is_whole {
             tracing::error!(
                 "{lost} connections are lost: a handler has written over what a worker notes of them"
             );

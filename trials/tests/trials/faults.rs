@@ -238,8 +238,16 @@ fn all_descriptors_are_closed() {
 /// What is always writable may be overwritten: connections that it describes are lost, and the next worker starts.
 #[test]
 fn what_is_always_writable_is_overwritten() {
-    for path in ["/ledger=0", "/ledger=1", "/arena=0", "/arena=300", "/arena=390", "/arena=400", "/arena=500"]
-    {
+    for path in [
+        "/ledger=0",
+        "/ledger=1",
+        "/arena=0",
+        "/arena=256",
+        "/arena=300",
+        "/arena=390",
+        "/arena=400",
+        "/arena=500",
+    ] {
         let trial = Trial::start(TRIAL, &Setup { workers: 2, ..Setup::DEFAULT });
         let mut all = 0;
         let mut innocent: Vec<Probe> = (0..40).map(|_| Probe::to(trial.http())).collect();

@@ -32,8 +32,8 @@ fn at_each_step(kill: impl Fn(&Trial, u64) -> Option<bool>) {
                     && Probe::try_to(trial.http()).is_ok_and(|mut probe| probe.try_check().is_ok())
             });
             assert!(!load.has_failed(), "killed after {stops} stops: {:?}", load.conclude());
-            if tried % 50 == 0 {
-                // Who is idle for a minute is ended.
+            if tried % 20 == 0 {
+                // Who is half-way in a body for half a minute is ended.
                 std::mem::replace(&mut crowd, Crowd::gather(&trial, 30, random.number())).finish();
             }
             if tried == most || is_long() && !came {
