@@ -386,13 +386,23 @@ impl Arena {
     /// Returns how many of `ids`, from the front, are taken care of: an epoch has room for N open heaps, so
     /// a larger batch is run in parts.
     pub fn open_all(&mut self, ids: &[HeapId]) -> usize {
+        self.open_slots(ids, Control::is_live)
+    }
+
+    /// As [`open_all`](Arena::open_all), for places that micro-heaps with these ids are about to be
+    /// [copied](Arena::copy_from) to.
+    pub fn make_ready(&mut self, ids: &[HeapId]) -> usize {
+        self.open_slots(ids, |control, id| control.is_slot(id.index()))
+    }
+
+    fn open_slots(&mut self, ids: &[HeapId], is_wanted: impl Fn(&Control, HeapId) -> bool) -> usize {
         let ids = &ids[..ids.len().min(self.limit as usize)];
         if ids.is_empty() || self.guard == Guard::Off {
             return ids.len();
         }
         let mut batch = std::mem::take(&mut self.batch);
         batch.clear();
-        batch.extend(ids.iter().filter(|id| self.control.is_live(**id)).map(|id| id.index()));
+        batch.extend(ids.iter().filter(|id| is_wanted(&self.control, **id)).map(|id| id.index()));
         batch.sort_unstable();
         batch.dedup();
         if batch.iter().filter(|index| !self.heaps.is_open(**index)).count() > self.room() {

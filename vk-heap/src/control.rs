@@ -129,10 +129,15 @@ impl Control {
         self.slot(index).generation != 0
     }
 
+    /// Whether there is such a slot.
+    pub(crate) fn is_slot(&self, index: u32) -> bool {
+        index < self.heaps
+    }
+
     /// True while that life of that slot lasts.
     #[inline]
     pub(crate) fn is_live(&self, id: HeapId) -> bool {
-        id.index() < self.heaps
+        self.is_slot(id.index())
             && id.generation() % 2 == 1
             && self.slot(id.index()).generation == id.generation()
     }

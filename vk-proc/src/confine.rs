@@ -2,8 +2,8 @@
 //! micro-processes, and should not have its keeper, its neighbours or the machine as well.
 //!
 //! ```text
-//! keeper ──► worker: user ─► core dumps ─► no new privileges ─► landlock ─► seccomp ─► serves
-//!                    └──── always ───┘     └────────── basic and strict ──────────┘
+//! keeper ──► holder: no new privileges ─► seccomp ──► worker: user ─► core dumps ─► landlock ─► seccomp ─► serves
+//!                    └──── basic and strict ────┘            └──── always ───┘     └ basic and strict ┘
 //! ```
 //!
 //! | | `off` | `basic` | `strict` |
@@ -79,8 +79,23 @@ pub struct Confinement {
     pub core_dumps: bool,
 }
 
-/// Confines this process, for good. To be called by a worker once, when it has what it needs and before it
-/// serves; no thread may have been started yet, since a thread keeps what it has.
+/// Confines a holder, for good, in what its workers give up anyway: they inherit it, and start sooner.
+///
+/// # Errors
+/// Those of prctl(2) and seccomp(2), each with what was tried; not if the kernel has no seccomp, which is the worker's to say.
+pub fn holder(profile: Profile) -> io::Result<()> {
+    if profile == Profile::Off {
+        return Ok(());
+    }
+    prctl::set_no_new_privs().map_err(|error| tried("PR_SET_NO_NEW_PRIVS", error))?;
+    match calls::refuse_harmful() {
+        Err(error) if error.kind() != io::ErrorKind::Unsupported => Err(tried("seccomp", error)),
+        _ => Ok(()),
+    }
+}
+
+/// Confines this process, for good. To be called by a worker, of a [holder] that is confined, once, when it has what it needs and
+/// before it serves; no thread may have been started yet, since a thread keeps what it has.
 ///
 /// A kernel that knows no seccomp or no landlock is an error under [`Profile::Strict`] and a line in the log
 /// under [`Profile::Basic`]. Any other failure is an error: confinement never weakens for want of a descriptor.
@@ -101,7 +116,6 @@ pub fn worker(confinement: &Confinement) -> io::Result<()> {
     if confinement.profile == Profile::Off {
         return Ok(());
     }
-    prctl::set_no_new_privs().map_err(|error| tried("PR_SET_NO_NEW_PRIVS", error))?;
     // Seccomp last: it refuses what the others need.
     let steps = [("landlock", domain::enter as fn(Profile) -> io::Result<()>), ("seccomp", calls::refuse)];
     for (what, step) in steps {

@@ -14,6 +14,7 @@
 #![allow(unsafe_code)]
 
 use crate::Death;
+use crate::confine::{self, Profile};
 use crate::control::{Control, Slot};
 use crate::ledger::{FIRST_LISTENER, Ledger, Phase};
 use crate::memory::prefer_as_victim;
@@ -116,6 +117,8 @@ struct Holder<'a> {
     failures: u32,
     /// Attempts in a row to start a worker for which there was no process.
     refusals: u32,
+    /// Whether the keeper is to be told of an exit: that waits until the next worker is started.
+    has_news: bool,
     /// The inodes of standard input, output and error.
     stdio: [Option<u64>; 3],
     /// Those of arena, ledger and listeners.
@@ -132,7 +135,7 @@ pub(crate) fn hold(
     number: usize,
     base: &[RawFd],
     former: Option<Former>,
-    limit: Option<Duration>,
+    (limit, profile): (Option<Duration>, Profile),
     mut work: impl FnMut(Start) -> u8,
 ) -> u8 {
     let slot = control.slot(number);
@@ -146,6 +149,11 @@ pub(crate) fn hold(
     // otherwise lets parents only do so (Yama). Where there is no such rule, this is an error.
     // SAFETY: plain arguments.
     unsafe { libc::prctl(libc::PR_SET_PTRACER, libc::PR_SET_PTRACER_ANY) };
+    if let Err(error) = confine::holder(profile) {
+        // The table is not shared yet.
+        tracing::error!(worker = place, %error, "a holder can't be confined");
+        return HOPELESS;
+    }
     ledger.set_base(base);
     let arena = former.map_or(0, |former| former.arena);
     ledger.seat().former.store(arena as u32, Relaxed);
@@ -164,6 +172,7 @@ pub(crate) fn hold(
         death: Death::Outside,
         failures: 0,
         refusals: 0,
+        has_news: false,
         stdio: [0, 1, 2].map(inode),
         base,
         numbers: None,
@@ -171,6 +180,9 @@ pub(crate) fn hold(
     loop {
         if holder.worker.is_none() && Instant::now() >= holder.due {
             holder.start(place, &mut work);
+        }
+        if std::mem::take(&mut holder.has_news) {
+            holder.tell_keeper();
         }
         holder.wait();
         if let Some(status) = holder.reap() {
@@ -208,7 +220,7 @@ impl Holder<'_> {
                 self.due = Instant::now() + delay;
                 self.slot.delay.store(delay.as_millis() as u32, Relaxed);
                 self.slot.refusals.fetch_add(1, Release);
-                self.tell_keeper();
+                self.has_news = true;
             }
             Ok(0) => {
                 // Before it needs any memory.
@@ -281,13 +293,13 @@ impl Holder<'_> {
         (parent as u32 == self.control.keeper()).then_some(parent)
     }
 
-    /// Notes an exit for the keeper, and tells it.
-    fn note(&self, pid: u32, status: i32, delay: Duration) {
+    /// Notes an exit for the keeper.
+    fn note(&mut self, pid: u32, status: i32, delay: Duration) {
         self.slot.exited.store(pid, Relaxed);
         self.slot.status.store(status as u32, Relaxed);
         self.slot.delay.store(delay.as_millis() as u32, Relaxed);
         self.slot.exits.fetch_add(1, Release);
-        self.tell_keeper();
+        self.has_news = true;
     }
 
     fn tell_keeper(&self) {

@@ -14,6 +14,7 @@
 #![allow(unsafe_code)]
 
 use crate::build::{self, Program, Sockets};
+use crate::confine::Profile;
 use crate::control::{Control, Slot};
 use crate::faults;
 use crate::holder::{self, Former, LONGEST_DELAY, Start, delay};
@@ -56,6 +57,8 @@ pub struct Keeping<'a> {
     pub arena: &'a dyn Fn() -> io::Result<OwnedFd>,
     /// How long a dispatch may take.
     pub limit: Option<Duration>,
+    /// What workers give up.
+    pub profile: Profile,
     /// What is executed when the next build is to follow.
     pub program: Program,
     /// What this build listens on, and the next one is to.
@@ -361,7 +364,7 @@ impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
 
     /// Starts a holder, in a new slot.
     fn start(&mut self, at: usize) -> io::Result<()> {
-        let Keeping { control, application, arena, listeners, limit, .. } = &mut self.keeping;
+        let Keeping { control, application, arena, listeners, limit, profile, .. } = &mut self.keeping;
         let place = &mut self.places[at];
         let number = control.occupy(at, arena()?)?;
         control.ledger(number)?.belongs_to(*application);
@@ -383,7 +386,8 @@ impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
             0 => {
                 // SAFETY: the child does nothing but to hold, which uses these two.
                 unsafe { control.forget_others(&[Some(number), before]) };
-                let hold = || holder::hold(control, number, &base, former, *limit, &mut self.work);
+                let hold =
+                    || holder::hold(control, number, &base, former, (*limit, *profile), &mut self.work);
                 // Whatever happens: without running the destructors of what is the keeper's, too.
                 std::process::exit(
                     panic::catch_unwind(AssertUnwindSafe(hold)).unwrap_or(holder::ROTTEN).into(),

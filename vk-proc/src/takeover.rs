@@ -221,6 +221,7 @@ impl<B: Backend> Worker<B> {
         let mut at = 0;
         while at < lives.len() {
             let part = arena.open_all(&lives[at..]).max(1);
+            self.world.arena.make_ready(&lives[at..at + part]);
             for &id in &lives[at..at + part] {
                 let descriptors = descriptors.get(&id).map_or(&[][..], Vec::as_slice);
                 let comes = self.fetch(arena, id, &foreign, (migrations, listeners));

@@ -237,6 +237,10 @@ pub fn make_way(number: RawFd, taken: &[RawFd]) -> io::Result<RawFd> {
     }
     let mut from = 3;
     loop {
+        // A call for each number that is taken would take long, while nobody serves.
+        let first = taken.partition_point(|taken| *taken < from);
+        from += taken[first..].iter().zip(from..).take_while(|(taken, number)| **taken == *number).count()
+            as RawFd;
         // SAFETY: numbers; a new descriptor, which only the caller is told of.
         let moved = unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, from) };
         if moved < 0 {

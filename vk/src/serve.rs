@@ -94,6 +94,7 @@ pub fn serve(app: &App, options: &Options) -> Result<ExitCode, String> {
         application: adopt::application(app.name),
         arena: &|| Arena::memfd(&arena(options)),
         limit: options.dispatch_limit,
+        profile: options.confinement.profile,
         program,
         listeners: &listeners,
         handed,

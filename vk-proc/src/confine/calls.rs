@@ -1,7 +1,8 @@
 //! Which system calls a worker may make: seccomp(2).
 //!
 //! ```text
-//! basic    refused: what harms keeper or machine ──► EPERM     everything else is allowed
+//! holder   refused: what harms the machine or other processes ──► EPERM     everything else is allowed
+//! basic    the same, and: what is aimed at other processes ──► EPERM
 //! strict   the same, and: all that is not on the list ──► EPERM
 //! ```
 //!
@@ -234,23 +235,37 @@ const NEEDED: &[c_long] = &[
 
 type Rules = BTreeMap<c_long, Vec<SeccompRule>>;
 
+/// Gives up the calls that are for no worker, nor its holder: the same for all of them, so a worker inherits it. The
+/// kernel takes most of a millisecond for a filter of this length.
+pub fn refuse_harmful() -> io::Result<()> {
+    known()?;
+    let rules = HARMFUL.iter().map(|call| (*call, Vec::new())).collect();
+    install(with_second_numbers(rules), SeccompAction::Allow, SeccompAction::Errno(libc::EPERM as u32))
+}
+
 /// Gives up the calls that are not for a worker of this profile.
 pub fn refuse(profile: Profile) -> io::Result<()> {
-    // SAFETY: plain arguments. A kernel without seccomp knows no such operation: prctl(2).
-    if unsafe { libc::prctl(libc::PR_GET_SECCOMP, 0, 0, 0, 0) } < 0 {
-        return Err(io::ErrorKind::Unsupported.into());
-    }
-    let harmful = harmful(std::process::id()).map_err(io::Error::other)?;
-    install(harmful, SeccompAction::Allow, SeccompAction::Errno(libc::EPERM as u32))?;
+    known()?;
+    let aimed = aimed(std::process::id()).map_err(io::Error::other)?;
+    install(with_second_numbers(aimed), SeccompAction::Allow, SeccompAction::Errno(libc::EPERM as u32))?;
     // Its arguments lie in memory, where no filter sees a namespace asked for; the C library falls back to clone(2).
     let clone3 = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
     install(clone3, SeccompAction::Allow, SeccompAction::Errno(libc::ENOSYS as u32))?;
     if profile == Profile::Strict {
-        // The kernel asks both filters, and the sterner answer counts.
+        // The kernel asks all filters, and the sternest answer counts.
         let needed = NEEDED.iter().chain(SIGNALS).map(|call| (*call, Vec::new())).collect();
         install(needed, SeccompAction::Errno(libc::EPERM as u32), SeccompAction::Allow)?;
     }
     Ok(())
+}
+
+/// An error if the kernel has no seccomp.
+fn known() -> io::Result<()> {
+    // SAFETY: plain arguments. A kernel without seccomp knows no such operation: prctl(2).
+    match unsafe { libc::prctl(libc::PR_GET_SECCOMP, 0, 0, 0, 0) } {
+        0.. => Ok(()),
+        _ => Err(io::ErrorKind::Unsupported.into()),
+    }
 }
 
 fn install(rules: Rules, others: SeccompAction, listed: SeccompAction) -> io::Result<()> {
@@ -259,11 +274,11 @@ fn install(rules: Rules, others: SeccompAction, listed: SeccompAction) -> io::Re
     seccompiler::apply_filter(&program).map_err(io::Error::other)
 }
 
-/// What is refused to the process `own`.
-fn harmful(own: u32) -> Result<Rules, BackendError> {
+/// What is refused to the process `own`, depending on whom or what it is aimed at.
+fn aimed(own: u32) -> Result<Rules, BackendError> {
     let is = |argument, number: u32| condition(argument, SeccompCmpOp::Eq, number);
     let is_not = |argument, number: u32| condition(argument, SeccompCmpOp::Ne, number);
-    let mut rules: Rules = HARMFUL.iter().map(|call| (*call, Vec::new())).collect();
+    let mut rules = Rules::new();
     for call in SIGNALS {
         rules.insert(*call, vec![SeccompRule::new(vec![is_not(0, own)?])?]);
     }
@@ -278,9 +293,15 @@ fn harmful(own: u32) -> Result<Rules, BackendError> {
     let aims =
         [FIOSETOWN, SIOCSPGRP, libc::TIOCSTI as u32, libc::TIOCLINUX as u32].map(|number| is(1, number));
     rules.insert(libc::SYS_ioctl, any(aims)?);
-    #[cfg(target_arch = "x86_64")]
-    rules.append(&mut rules.iter().map(|(call, rule)| (call | X32, rule.clone())).collect());
     Ok(rules)
+}
+
+/// The rules for each number that a call has.
+fn with_second_numbers(rules: Rules) -> Rules {
+    #[cfg(target_arch = "x86_64")]
+    let rules =
+        rules.iter().flat_map(|(call, rule)| [*call, call | X32].map(|call| (call, rule.clone()))).collect();
+    rules
 }
 
 fn any(

@@ -7,10 +7,16 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::{ExitStatusExt, parent_id};
 use std::process::Command;
 use std::thread;
-use vk_proc::confine::{Confinement, Profile, worker};
+use vk_proc::confine::{self, Confinement, Profile};
 
 const BASIC: Confinement = Confinement { profile: Profile::Basic, user: None, core_dumps: false };
 const STRICT: Confinement = Confinement { profile: Profile::Strict, ..BASIC };
+
+/// Confines this process as a holder, and then its worker, are.
+fn worker(confinement: &Confinement) -> io::Result<()> {
+    confine::holder(confinement.profile)?;
+    confine::worker(confinement)
+}
 
 fn parent() -> libc::pid_t {
     parent_id() as libc::pid_t
@@ -217,7 +223,7 @@ fn a_worker_becomes_another_user() {
     alone("confine::a_worker_becomes_another_user", || {
         // SAFETY: no memory is involved.
         if unsafe { libc::geteuid() } != 0 {
-            assert!("1:1".parse::<vk_proc::confine::User>().unwrap_err().contains("root"));
+            assert!("1:1".parse::<confine::User>().unwrap_err().contains("root"));
             eprintln!("skipped: only root can become another user");
             return;
         }
