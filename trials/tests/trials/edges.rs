@@ -179,7 +179,7 @@ fn urgent_data() {
 #[test]
 fn a_storm_of_resets() {
     let mut random = Random(seed());
-    let trial = Trial::start(TRIAL, &Setup { life: Duration::from_secs(200), ..Setup::DEFAULT });
+    let trial = Trial::start(TRIAL, &Setup::LONG);
     let before = trial.descriptors();
     let crowd = Crowd::gather(&trial, 50, random.number());
     let load = Load::start(trial.addresses(), 16, random.number());
