@@ -10,6 +10,7 @@
 use crate::failures::Failures;
 use crate::rt::Coroutine;
 use crate::task::{Descriptor, Nanos, Outcome, Task, Wait};
+use crate::time::Clock;
 use crate::{HeapBytes, Registry, bytes};
 use std::io;
 use std::mem::MaybeUninit;
@@ -26,6 +27,8 @@ pub struct World {
     pub arena: Arena,
     /// [What time it is](crate::time).
     pub now: Nanos,
+    /// Reads the clock anew; without it time stands still until `now` is set again.
+    pub clock: Option<Clock>,
     /// The coroutines that can be started.
     pub registry: Registry,
     /// How often tasks were resumed, and what came of it.
@@ -79,6 +82,7 @@ impl World {
         Ok(World {
             arena,
             now: 0,
+            clock: None,
             registry,
             tally,
             attended: false,
@@ -89,6 +93,14 @@ impl World {
             unparked: None,
             heap: None,
         })
+    }
+
+    /// What time it is, exactly: `now` is of the beginning of the dispatch, and its handler may have worked since.
+    pub fn time(&mut self) -> Nanos {
+        if let Some(Clock(read)) = &self.clock {
+            self.now = read();
+        }
+        self.now
     }
 
     /// Makes `heap`, which is open, the one that operations and [`HeapBytes`] work in.
@@ -119,10 +131,10 @@ impl World {
         if heap.owns(span) { heap.free(span) } else { self.arena.give_back(heap.id(), span) }
     }
 
-    /// Moves a ring to a whole block of the pool; false if there is none.
-    pub fn grow(&mut self, ring: &mut Ring, storage: &mut Span) -> bool {
+    /// Moves a ring to whole blocks of the pool, for `len` bytes at least; false if there are none.
+    pub fn grow(&mut self, ring: &mut Ring, storage: &mut Span, len: u32) -> bool {
         let id = self.heap().id();
-        let Some(block) = self.arena.lend(id, BLOCK) else { return false };
+        let Some(block) = self.arena.lend(id, len.next_multiple_of(BLOCK)) else { return false };
         self.rehouse(ring, storage, block);
         true
     }
@@ -227,11 +239,14 @@ impl Io {
         unsafe { &*bytes }
     }
 
-    /// Moves the receiving ring to a whole block, if it is smaller; false if it remains so.
+    /// Moves the receiving ring to whole blocks, if it has less than `len` bytes; false if it remains so.
     #[cold]
-    pub(crate) fn grow_rx(&mut self) -> bool {
+    pub(crate) fn grow_rx(&mut self, len: usize) -> bool {
         let (task, world) = self.both();
-        task.rx.capacity() >= BLOCK as usize || world.grow(&mut task.rx, &mut task.rx_storage)
+        if task.rx.capacity() >= len {
+            return true;
+        }
+        u32::try_from(len).is_ok_and(|len| world.grow(&mut task.rx, &mut task.rx_storage, len))
     }
 
     /// Moves the sending ring to a whole block, if it is smaller and there is one.
@@ -239,7 +254,7 @@ impl Io {
     pub(crate) fn grow_tx(&mut self) {
         let (task, world) = self.both();
         if task.tx.capacity() < BLOCK as usize {
-            world.grow(&mut task.tx, &mut task.tx_storage);
+            world.grow(&mut task.tx, &mut task.tx_storage, BLOCK);
         }
     }
 

@@ -214,4 +214,9 @@ pub trait Backend {
     fn now(&self) -> Nanos {
         sys::now()
     }
+
+    /// What tells [what time it is](Backend::now) for as long as this backend is there.
+    fn clock(&self) -> Box<dyn Fn() -> Nanos> {
+        Box::new(sys::now)
+    }
 }

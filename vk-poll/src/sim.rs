@@ -289,6 +289,11 @@ impl Backend for Sim {
     fn now(&self) -> Nanos {
         self.world.borrow().now
     }
+
+    fn clock(&self) -> Box<dyn Fn() -> Nanos> {
+        let world = Rc::clone(&self.world);
+        Box::new(move || world.borrow().now)
+    }
 }
 
 /// The other end of a stream, in the hands of the test. Nothing goes wrong on this side.

@@ -34,7 +34,7 @@ use vk_core::io::bytes_of;
 use vk_core::rt::Coroutine;
 use vk_core::task::{Mark, Outcome, Request, Task};
 use vk_core::{Descriptor, Entry, Io, LastWords, Nanos, Port, Sink, Source, Wait, World};
-use vk_heap::{Heap, Span, failpoint};
+use vk_heap::{BLOCK, Heap, Span, failpoint};
 use vk_vectoring::{Ring, Vectoring, exchange};
 
 /// Bytes of a ring while it is small: two of them, the records and a frame fit a page of 4 KiB.
@@ -710,7 +710,7 @@ impl Process {
     /// Moves a task's receiving ring to a whole block, if there is one.
     pub fn grow_rx(&self, world: &mut World, task: &mut Task) {
         world.arena.begin(&self.heap, [Span::EMPTY; 2]);
-        world.grow(&mut task.rx, &mut task.rx_storage);
+        world.grow(&mut task.rx, &mut task.rx_storage, BLOCK);
         world.arena.commit();
     }
 

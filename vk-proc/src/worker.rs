@@ -24,7 +24,7 @@ use std::io;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::Ordering::SeqCst;
 use vk_core::task::NEVER;
-use vk_core::time;
+use vk_core::time::{self, Clock};
 use vk_core::{Entry, Nanos, Port, World};
 use vk_heap::{Arena, HeapId};
 use vk_poll::{Backend, Event, Timers, Token};
@@ -158,7 +158,7 @@ impl<B: Backend> Worker<B> {
         }
         let now = poller.now();
         let mut world = World::new(arena)?;
-        world.now = now;
+        (world.now, world.clock) = (now, Some(Clock(poller.clock())));
         Ok(Worker {
             world,
             poller,
@@ -315,11 +315,12 @@ impl<B: Backend> Worker<B> {
             for next in at..at + part {
                 let id = self.batch[next];
                 self.dispatch(id);
-                let now = self.poller.now();
-                if now - before > SLOW {
-                    self.note_slow(id, now - before);
+                self.world.now = self.poller.now();
+                time::set(self.world.now);
+                if self.world.now - before > SLOW {
+                    self.note_slow(id, self.world.now - before);
                 }
-                before = now;
+                before = self.world.now;
             }
             at += part;
         }

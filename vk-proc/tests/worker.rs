@@ -513,6 +513,65 @@ fn a_deadline_is_replaced_within_the_callers() {
 }
 
 #[vk::coroutine]
+fn hasty_line(io: &mut Io, line: &mut Line<64>) -> io::Result<bool> {
+    io.deadline(Duration::from_secs(1))?;
+    io.read_line(line)
+}
+
+#[vk::coroutine]
+fn hasty_bytes(io: &mut Io, bytes: &mut HeapBytes) -> io::Result<()> {
+    io.deadline(Duration::from_secs(1))?;
+    io.read_exact(bytes)
+}
+
+/// Reads a line, and as many bytes as a large buffer holds, twice each: first in haste.
+#[vk::coroutine]
+fn retrying(io: &mut Io) -> io::Result<()> {
+    let mut line: Line<64> = Line::new();
+    let hasty: Option<io::ErrorKind> = hasty_line(io, &mut line).err().map(|error| error.kind());
+    write!(io, "{hasty:?}, {} bytes\n", line.len())?;
+    io.read_line(&mut line)?;
+    io.write_all(&line)?;
+    let mut bytes: HeapBytes = io.alloc(LARGE)?;
+    let hasty: Option<io::ErrorKind> = hasty_bytes(io, &mut bytes).err().map(|error| error.kind());
+    write!(io, "{hasty:?}\n")?;
+    io.read_exact(&mut bytes)?;
+    io.write_all(&bytes)?;
+    io.free(&mut bytes)
+}
+
+/// More than a block.
+const LARGE: usize = 150_000;
+
+/// What has come before a time-out is found by the next call, however much it is.
+#[test]
+fn a_time_out_loses_nothing() {
+    for faults in [Faults::NONE, Faults::ALL] {
+        let sim = Sim::new(5, faults);
+        let mut worker = worker(&sim, Guard::Strict, 4);
+        let (stream, peer) = sim.stream();
+        worker.start_on(Entry::handler::<retrying>(), stream, stream).unwrap();
+        let mut back = Vec::new();
+        let bytes: Vec<u8> = (0..LARGE).map(|at| (at % 251) as u8).collect();
+        for part in [b"hel", &b"lo there\n"[..], &bytes[..LARGE - 100], &bytes[LARGE - 100..]] {
+            let mut part = part;
+            while !part.is_empty() {
+                part = &part[peer.send(part)..];
+                settle(&mut worker);
+                back.extend(peer.recv());
+            }
+        }
+        while worker.stats().live > 0 {
+            settle(&mut worker);
+            back.extend(peer.recv());
+        }
+        let expected = [b"Some(TimedOut), 0 bytes\nhello there\nSome(TimedOut)\n", &bytes[..]].concat();
+        assert_eq!(back.len(), expected.len());
+        assert!(back == expected);
+    }
+}
+
+#[vk::coroutine]
 fn memory(io: &mut Io) -> io::Result<()> {
     let mut small: HeapBytes = io.alloc(100)?;
     let mut large: HeapBytes = io.alloc(200_000)?;

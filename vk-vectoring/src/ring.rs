@@ -142,6 +142,16 @@ impl Ring {
         };
     }
 
+    /// `n` bytes before the first unread one are unread again. Panics if there is no room for them.
+    #[inline]
+    pub(crate) const fn retreat_head(&mut self, n: usize) {
+        assert!(n <= self.free(), "more bytes put back than the ring had room for");
+        let at = self.at() as u32;
+        let n = n as u32; // at most `capacity`
+        self.head = self.head.wrapping_sub(n as u64);
+        self.at = if n <= at { at - n } else { self.capacity - (n - at) };
+    }
+
     /// The unread bytes now start at index `at` of a storage of `capacity` bytes.
     #[inline]
     pub(crate) const fn relocate(&mut self, at: u32, capacity: u32) {

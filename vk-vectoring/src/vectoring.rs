@@ -122,6 +122,29 @@ impl<'a> Vectoring<'a> {
         n
     }
 
+    /// Puts `bytes` back in front of the first unread one, as if they had not been read.
+    ///
+    /// # Panics
+    ///
+    /// If there is no room for them.
+    ///
+    /// ```
+    /// # use vk_vectoring::Ring;
+    /// let (mut ring, mut storage) = (Ring::new(8), [0; 8]);
+    /// let mut bytes = ring.over(&mut storage);
+    /// bytes.write(b"hello");
+    /// let mut taken = [0; 3];
+    /// bytes.read(&mut taken);
+    /// bytes.unread(&taken);
+    /// assert_eq!((bytes.ring().head(), bytes.readable().concat()), (0, b"hello".to_vec()));
+    /// ```
+    pub fn unread(&mut self, bytes: &[u8]) {
+        self.ring.retreat_head(bytes.len());
+        let at = self.ring.at();
+        let (rest, first) = self.storage.split_at_mut(at);
+        seam::copy([bytes, &[]], [first, rest]);
+    }
+
     /// Copies out as [`read`](Self::read) does, but from `offset` bytes after the first unread one on, and
     /// leaves all bytes unread. Returns 0 if there are no more than `offset` bytes.
     #[inline]

@@ -21,6 +21,7 @@ enum Op {
     Produce(Vec<u8>),
     ProduceIo(Vec<u8>),
     Read(usize),
+    Unread(Vec<u8>),
     Peek(usize, usize),
     Skip(usize),
     Consume(usize),
@@ -37,7 +38,7 @@ enum Op {
 /// Operations are made from a few plain numbers, and not from a strategy each, in which miri would spend
 /// most of its time.
 fn op() -> impl Strategy<Value = Op> {
-    (0..26u8, COUNT, COUNT, any::<u32>()).prop_map(|(kind, n, m, bits)| {
+    (0..28u8, COUNT, COUNT, any::<u32>()).prop_map(|(kind, n, m, bits)| {
         // An alphabet of two, so that needles are found, nearly found, and found twice.
         let text = |length: usize| (0..length).map(|i| b'a' + (bits >> i & 1) as u8).collect::<Vec<u8>>();
         match kind {
@@ -55,6 +56,7 @@ fn op() -> impl Strategy<Value = Op> {
             19..21 => Op::Contiguous,
             21..23 => Op::Splice(n),
             23..25 => Op::Exchange,
+            25..27 => Op::Unread(text(n)),
             _ => Op::Rehouse(n.min(CAPACITY.end)),
         }
     })
@@ -152,6 +154,12 @@ impl Pair {
                 let n = vectoring.read(&mut target);
                 assert_eq!(self.take(target.len()), target[..n]);
                 assert!(target[n..].iter().all(|&byte| byte == b'?'));
+            }
+            Op::Unread(bytes) => {
+                let n = bytes.len().min(vectoring.ring().free()).min(self.head as usize);
+                vectoring.unread(&bytes[..n]);
+                self.head -= n as u64;
+                bytes[..n].iter().rev().for_each(|byte| self.bytes.push_front(*byte));
             }
             Op::Peek(offset, n) => {
                 let mut target = vec![b'?'; n];

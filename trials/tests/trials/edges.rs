@@ -181,7 +181,7 @@ fn a_storm_of_resets() {
     let mut random = Random(seed());
     let trial = Trial::start(TRIAL, &Setup::LONG);
     let before = trial.descriptors();
-    let crowd = Crowd::gather(&trial, 50, random.number());
+    let mut crowd = Crowd::gather(&trial, 50, random.number());
     let load = Load::start(trial.addresses(), 16, random.number());
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -195,7 +195,11 @@ fn a_storm_of_resets() {
                 }
             });
         }
-        for _ in 0..kills() / 20 + 1 {
+        for round in 0..kills() / 20 + 1 {
+            if round % 20 == 19 {
+                // Who is half-way in a body for half a minute is ended.
+                std::mem::replace(&mut crowd, Crowd::gather(&trial, 50, random.number())).finish();
+            }
             Chaos::new(trial.keeper(), random.number()).run(10, || load.has_failed());
             trial.keeper().signal(SIGHUP);
             thread::sleep(Duration::from_millis(300));

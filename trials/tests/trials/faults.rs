@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use vk_trials::{Crowd, Probe, Setup, Trial, seed, setups};
 use vk_try::{PATIENCE, SIGKILL, descriptors, eventually, pollers};
 
@@ -180,6 +180,17 @@ fn an_error_is_said_with_its_place() {
 #[test]
 fn a_handler_that_blocks_its_worker_is_named() {
     harmless("/block", &Setup::DEFAULT, &["without blocking", HANDLER, "peer=127.0.0.1"]);
+}
+
+/// A sleep begins when it is called, whatever its handler has done before.
+#[test]
+fn a_sleep_after_work_is_as_long() {
+    let trial = Trial::start(TRIAL, &Setup::DEFAULT);
+    let mut probe = Probe::to(trial.http());
+    let begun = Instant::now();
+    probe.asks("/work-and-sleep", b"slept").expect("it is answered");
+    assert!(begun.elapsed() >= Duration::from_millis(600));
+    trial.end();
 }
 
 #[test]

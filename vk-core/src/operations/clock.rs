@@ -14,11 +14,12 @@ impl Io {
     /// # Errors
     /// `TimedOut` if the deadline comes earlier.
     pub fn sleep(&mut self, time: Duration) -> Poll<io::Result<()>> {
+        if self.task().wake == NEVER {
+            let now = self.world().time();
+            self.task().wake = after(now, time);
+        }
         let now = self.world().now;
         let task = self.task();
-        if task.wake == NEVER {
-            task.wake = after(now, time);
-        }
         if now < task.wake && now < task.deadline {
             return self.wait(Wait::Wake);
         }
@@ -33,7 +34,7 @@ impl Io {
     /// # Errors
     /// None.
     pub fn deadline(&mut self, limit: Duration) -> Poll<io::Result<()>> {
-        let at = after(self.world().now, limit);
+        let at = after(self.world().time(), limit);
         let task = self.task();
         task.deadline = at.min(task.outer_deadline);
         Ready(Ok(()))

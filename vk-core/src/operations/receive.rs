@@ -22,8 +22,9 @@ impl Io {
     /// Reads exactly as many bytes as `to` has.
     ///
     /// # Errors
-    /// `UnexpectedEof` if the end comes earlier (the bytes before it are consumed); as
-    /// [`read`](Io::read).
+    /// `UnexpectedEof` if the end comes earlier (the bytes before it are consumed); as [`read`](Io::read). After `TimedOut`
+    /// the next operation finds all that has come; if there is no memory for more than 64 KiB of it, it is lost, and the
+    /// error is `OutOfMemory`.
     pub fn read_exact(&mut self, to: &mut [u8]) -> Poll<io::Result<()>> {
         let done = self.task().progress as usize;
         let count = self.rx().read(&mut to[done..]);
@@ -33,14 +34,17 @@ impl Io {
             self.task().progress = 0;
             return Ready(Ok(()));
         }
-        self.more_or_eof()
+        if self.task().is_input_over() {
+            return self.more_or_eof();
+        }
+        self.more_or_put_back(&to[..done + count])
     }
 
     /// Reads a line with its `\n`; what stands before the end without one is a line, too. False at the end.
     ///
     /// # Errors
     /// `InvalidData` for a line of more than `N` bytes (its beginning is consumed, and in `line`); as
-    /// [`read`](Io::read).
+    /// [`read_exact`](Io::read_exact) after the deadline; as [`read`](Io::read).
     pub fn read_line<const N: usize>(&mut self, line: &mut Line<N>) -> Poll<io::Result<bool>> {
         // Bytes of the line may be in `line` already; progress only says whether it has begun.
         if self.task().progress == 0 {
@@ -56,7 +60,11 @@ impl Io {
             self.consumed();
         }
         if end.is_none() && !too_long && !self.task().is_input_over() {
-            return self.wait_received(1);
+            let waiting = self.more_or_put_back(line);
+            if waiting.is_ready() {
+                line.clear();
+            }
+            return waiting;
         }
         self.task().progress = 0;
         Ready(if too_long {
@@ -85,7 +93,7 @@ impl Io {
                 _ => Ok(there),
             });
         }
-        if count > self.task().rx.capacity() && !self.grow_rx() {
+        if count > self.task().rx.capacity() && !self.grow_rx(vk_heap::BLOCK as usize) {
             return Ready(Err(ErrorKind::OutOfMemory.into()));
         }
         self.wait_received(count as u32)
@@ -111,7 +119,8 @@ impl Io {
     /// Discards exactly `count` bytes.
     ///
     /// # Errors
-    /// `UnexpectedEof` if the end comes earlier; as [`read`](Io::read).
+    /// `UnexpectedEof` if the end comes earlier; as [`read`](Io::read). After `TimedOut` what has come so far is
+    /// discarded.
     pub fn skip(&mut self, count: u64) -> Poll<io::Result<()>> {
         let left = usize::try_from(count - self.task().progress).unwrap_or(usize::MAX);
         let skipped = self.rx().skip(left) as u64;
@@ -155,6 +164,20 @@ impl Io {
             return self.wait_received(1);
         }
         Ready(self.task().receive_error().map_or(Ok(end), Err))
+    }
+
+    /// With an operation half done, which has taken these bytes: waiting for more. If it is too late for that they are given
+    /// back, for the next operation.
+    fn more_or_put_back<T>(&mut self, taken: &[u8]) -> Poll<io::Result<T>> {
+        let waiting = self.wait_received(1);
+        if waiting.is_ready() {
+            let len = self.task().rx.len() + taken.len();
+            if len > self.task().rx.capacity() && !self.grow_rx(len) {
+                return Ready(Err(ErrorKind::OutOfMemory.into()));
+            }
+            self.rx().unread(taken);
+        }
+        waiting
     }
 
     /// With an operation half done and an empty ring: waiting for more, or the error that there is none.

@@ -6,6 +6,9 @@ use std::hint::{black_box, spin_loop};
 use std::time::Duration;
 use std::{fs, ptr, thread};
 
+/// How long a handler blocks its worker.
+pub const BLOCKED: Duration = Duration::from_millis(300);
+
 /// The least distance of two micro-heaps.
 const PAGE: usize = 4096;
 
@@ -41,7 +44,7 @@ pub fn commit(path: &str, own: &mut u64) {
         "/term" => raise(libc::SIGTERM),
         "/stop" => raise(libc::SIGSTOP),
         "/hup" => raise(libc::SIGHUP),
-        "/block" => thread::sleep(Duration::from_millis(300)),
+        "/block" => thread::sleep(BLOCKED),
         "/double-panic" => double_panic(),
         "/poke" => poke(own),
         _ => {}

@@ -28,6 +28,11 @@ pub fn serve(io: &mut Io) -> io::Result<()> {
                 io.sleep(time)?;
                 http::respond(io, &request, 200, "text/plain", b"slept")?;
             }
+            "/work-and-sleep" => {
+                faults::commit("/block", &mut count);
+                io.sleep(faults::BLOCKED)?;
+                http::respond(io, &request, 200, "text/plain", b"slept")?;
+            }
             "/numbers" => numbers(io, &request)?,
             "/heap" => exhaust(io, &request)?,
             path if path.starts_with("/attack=") => {
