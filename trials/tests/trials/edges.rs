@@ -181,7 +181,7 @@ fn a_storm_of_resets() {
     let mut random = Random(seed());
     let trial = Trial::start(TRIAL, &Setup::LONG);
     let before = trial.descriptors();
-    let mut crowd = Crowd::gather(&trial, 50, random.number());
+    let mut crowd = Some(Crowd::gather(&trial, 50, random.number()));
     let load = Load::start(trial.addresses(), 16, random.number());
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -196,9 +196,9 @@ fn a_storm_of_resets() {
             });
         }
         for round in 0..kills() / 20 + 1 {
-            if round % 20 == 19 {
+            if round == 10 {
                 // Who is half-way in a body for half a minute is ended.
-                std::mem::replace(&mut crowd, Crowd::gather(&trial, 50, random.number())).finish();
+                crowd.take().into_iter().for_each(Crowd::finish);
             }
             Chaos::new(trial.keeper(), random.number()).run(10, || load.has_failed());
             trial.keeper().signal(SIGHUP);
@@ -207,7 +207,7 @@ fn a_storm_of_resets() {
         over.store(true, SeqCst);
     });
     load.finish();
-    crowd.finish();
+    crowd.into_iter().for_each(Crowd::finish);
     trial.settles_at(before);
     trial.end();
 }
