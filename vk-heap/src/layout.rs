@@ -113,7 +113,7 @@ impl Layout {
         let tables = slots_at + u64::from(heaps) * size_of::<SlotRecord>() as u64;
         let notes_at = tables.next_multiple_of(u64::from(UNIT));
         let log_at = (notes_at + u64::from(NOTES)).next_multiple_of(u64::from(page));
-        let heaps_at = log_at + u64::from(LOG);
+        let heaps_at = (log_at + u64::from(LOG)).next_multiple_of(u64::from(page));
         let pool_at = heaps_at + u64::from(heaps) * u64::from(heap_size);
         let size = pool_at + u64::from(blocks) * u64::from(BLOCK);
         if size > MAX_ARENA {

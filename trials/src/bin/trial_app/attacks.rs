@@ -58,7 +58,7 @@ pub fn on(victim: pid_t) -> String {
             ("signal itself", libc::syscall(libc::SYS_kill, own, 0)),
             ("open a file", open(c"/etc/passwd".as_ptr(), libc::O_RDONLY)),
             ("open a directory", open(c"/".as_ptr(), libc::O_RDONLY | libc::O_DIRECTORY)),
-            ("make a file", open(c"/tmp/vk-attack".as_ptr(), libc::O_RDWR | libc::O_CREAT)),
+            ("make a file", open(c"/tmp".as_ptr(), libc::O_RDWR | libc::O_TMPFILE)),
             ("open a process", pidfd),
             ("execute", executes(program)),
             ("listen", libc::syscall(libc::SYS_listen, socket, 1)),
