@@ -99,7 +99,9 @@ fn open(pid: u32, place: usize, application: u64, addresses: &[SocketAddr]) -> i
         }
     }
     // Locked only if it is wanted: a keeper of the same application that listens elsewhere may look at it, too.
-    let is_wanted = listeners.iter().any(|(bound, _)| addresses.contains(bound)) && lock(&ledger)?;
+    let serves = listeners.iter().any(|(bound, _)| addresses.contains(bound));
+    // Another keeper may have taken over since it was asked.
+    let is_wanted = serves && lock(&ledger)? && !claims.has_handed_over();
     Ok(is_wanted.then(|| Orphan { place, ledger: ledger.into(), arena: arena.into(), listeners }))
 }
 

@@ -16,7 +16,7 @@
 use crate::Death;
 use crate::confine::{self, Profile};
 use crate::control::{Control, Slot};
-use crate::ledger::{FIRST_LISTENER, Ledger, Phase};
+use crate::ledger::{FIRST_LISTENER, Ledger};
 use crate::memory::prefer_as_victim;
 use crate::signals;
 use crate::sweep::sweep;
@@ -26,6 +26,7 @@ use std::io;
 use std::os::fd::{IntoRawFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::panic::{self, AssertUnwindSafe};
+use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::time::{Duration, Instant};
 
@@ -117,7 +118,7 @@ struct Holder<'a> {
     failures: u32,
     /// Attempts in a row to start a worker for which there was no process.
     refusals: u32,
-    /// Whether the keeper is to be told of an exit: that waits until the next worker is started.
+    /// Whether the keeper is to be told of an exit: after the next worker is started, if that is due at once.
     has_news: bool,
     /// The inodes of standard input, output and error.
     stdio: [Option<u64>; 3],
@@ -212,7 +213,7 @@ impl Holder<'_> {
         let former = self.former.filter(|former| former.ledger.seat().hands_over());
         let start =
             Start { place, ledger: self.ledger, death: self.death, former, ending: self.control.is_ending() };
-        match clone_with_files() {
+        match clone_with_files(&self.slot.worker) {
             Err(_) => {
                 // No memory, or too many processes: the other workers serve on meanwhile.
                 let delay = delay(FREE_FAILURES + self.refusals);
@@ -223,7 +224,7 @@ impl Holder<'_> {
                 self.has_news = true;
             }
             Ok(0) => {
-                // Before it needs any memory.
+                // Before it needs much memory.
                 prefer_as_victim();
                 // SAFETY: neither `work` nor anything after it uses the control page; the process ends here.
                 unsafe { self.control.unmap() };
@@ -238,7 +239,6 @@ impl Holder<'_> {
             }
             Ok(pid) => {
                 self.refusals = 0;
-                self.slot.worker.store(pid as u32, Release);
                 let seen = ((0, 0), Instant::now());
                 self.worker = Some(Running { pid, begun, seen, overrun: false });
                 if self.control.is_ending() {
@@ -343,12 +343,12 @@ impl Holder<'_> {
         if seat.starting.load(Relaxed) == 0 {
             self.slot.served.store(1, Release);
         }
-        let phase = self.former.map(|former| former.ledger.seat().phase().0);
-        let has_connections = self.slot.served.load(Relaxed) != 0 || phase == Some(Phase::Committed);
+        let is_taking_over = self.former.is_some_and(|former| former.ledger.seat().serves());
+        let has_taken_over = self.former.is_some() && !is_taking_over;
+        let has_connections = self.slot.served.load(Relaxed) != 0 || has_taken_over;
         if let Some(code @ (HOPELESS | NOT_NOW)) = code.filter(|_| !has_connections) {
             return Some(code);
         }
-        let is_taking_over = matches!(phase, Some(Phase::Serving | Phase::Asked | Phase::Stopped));
         if is_taking_over {
             // What was copied counts for nothing: the next attempt has a slot of its own.
             return Some(NOT_NOW);
@@ -361,8 +361,10 @@ impl Holder<'_> {
         self.death = if own { Death::Own } else { Death::Outside };
         let dispatched = seat.dispatches.load(Relaxed) != begun && seat.recoveries.load(Relaxed) == 0;
         self.failures = if dispatched { 0 } else { self.failures + 1 };
-        // A worker that can't be started for want of something waits for it, however long that takes.
-        if self.failures > FAILURES && code != Some(HOPELESS) {
+        // A worker that can't be started for want of something, or is killed for want of memory, waits for it, however long that
+        // takes.
+        let is_killed = signal && libc::WTERMSIG(status) == libc::SIGKILL && !overrun;
+        if self.failures > FAILURES && code != Some(HOPELESS) && !is_killed {
             return Some(ROTTEN);
         }
         let delay = delay(self.failures).max(self.respite(own));
@@ -404,7 +406,8 @@ impl Holder<'_> {
             }
         }
         self.ledger.set_base(&numbers);
-        let former = Some(self.ledger.seat().former.load(Relaxed) as RawFd).filter(|former| *former != 0);
+        let former = self.former.filter(|former| former.ledger.seat().hands_over());
+        let former = former.map(|_| self.ledger.seat().former.load(Relaxed) as RawFd);
         sweep(self.ledger, &[&numbers[..], &stdio, former.as_slice()].concat());
         while let Ok(null) = File::options().read(true).write(true).open("/dev/null") {
             let number = null.into_raw_fd();
@@ -441,17 +444,18 @@ impl Holder<'_> {
 }
 
 /// A child process, as fork(2) makes it, but with this process's table of descriptors instead of a copy: 0 in
-/// the child.
+/// the child. Its pid is in `noted`, which lies in shared memory, before it runs: it is known even if this process dies now.
 ///
 /// The C library learns nothing of it: what it keeps per thread (robust mutexes) is the parent's thread's. A child
 /// of a process with one thread, which keeps to std, does not notice.
-fn clone_with_files() -> io::Result<libc::pid_t> {
+fn clone_with_files(noted: &AtomicU32) -> io::Result<libc::pid_t> {
     // SAFETY: plain numbers, for which zeroes are valid.
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
-    args.flags = libc::CLONE_FILES as u64;
+    args.flags = (libc::CLONE_FILES | libc::CLONE_PARENT_SETTID) as u64;
+    args.parent_tid = noted.as_ptr().expose_provenance() as u64;
     args.exit_signal = libc::SIGCHLD as u64;
     // SAFETY: without CLONE_VM the child has a copy of all memory, as after fork; this process has one thread
-    // (`hold`'s contract), so the child may do anything.
+    // (`hold`'s contract), so the child may do anything. `noted` takes any number.
     match unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of_val(&args)) } {
         -1 => Err(io::Error::last_os_error()),
         pid => Ok(pid as libc::pid_t),

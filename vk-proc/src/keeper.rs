@@ -160,7 +160,7 @@ impl Place {
     /// to be taken over from; or by none.
     fn of(keeping: &Keeping<'_>, place: usize, now: Instant) -> Place {
         let control = &keeping.control;
-        let serves = |number: usize| control.ledger(number).is_ok_and(|ledger| ledger.seat().hands_over());
+        let serves = |number: usize| control.ledger(number).is_ok_and(|ledger| ledger.seat().serves());
         let here = control
             .used()
             .filter(|(number, slot)| slot.place.load(Relaxed) as usize == place && serves(*number));
@@ -281,7 +281,7 @@ impl<F: FnMut(Start) -> u8> Keeper<'_, F> {
         }
         for at in 0..self.places.len() {
             let Place { slot, former: Some(former), .. } = self.places[at] else { continue };
-            if self.keeping.control.ledger(former).is_ok_and(|ledger| ledger.has_handed_over()) {
+            if self.keeping.control.ledger(former).is_ok_and(|ledger| !ledger.seat().serves()) {
                 continue;
             }
             if let Some(slot) = slot {

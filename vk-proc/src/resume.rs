@@ -17,7 +17,7 @@
 
 use crate::descriptors::NONE;
 use crate::faults;
-use crate::ledger::{Phase, State};
+use crate::ledger::State;
 use crate::listener;
 use crate::process::Process;
 use crate::worker::{Known, TRIM, Worker};
@@ -61,11 +61,11 @@ impl<B: Backend> Worker<B> {
         failpoint!("attributed");
         let unborn = self.take_in_all(offender);
         let ownerless = self.take_descriptors(running, listeners);
-        // The one that ran may have been making another one.
-        let lost = unborn.saturating_sub((running != HeapId::NONE).into()) + ownerless;
+        // The one that ran may have been making another one, and so may a worker that began to listen.
+        let was_making = running != HeapId::NONE || self.seat.dispatches.load(Relaxed) == 0;
+        let lost = unborn.saturating_sub(was_making.into()) + ownerless;
         // What a successor has taken over is still in the rows.
-        let is_whole = matches!(self.seat.phase().0, Phase::Serving | Phase::Asked | Phase::Stopped);
-        if lost > 0 && is_whole {
+        if lost > 0 && self.seat.serves() {
             tracing::error!(
                 "{lost} connections are lost: a handler has written over what a worker notes of them"
             );

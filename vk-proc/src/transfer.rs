@@ -230,7 +230,7 @@ fn is_free(number: RawFd) -> bool {
 /// those; its number then.
 ///
 /// # Errors
-/// Those of fcntl(2): EMFILE.
+/// Those of fcntl(2).
 pub fn make_way(number: RawFd, taken: &[RawFd]) -> io::Result<RawFd> {
     if taken.binary_search(&number).is_err() {
         return Ok(number);

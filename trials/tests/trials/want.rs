@@ -224,7 +224,7 @@ fn cell(want: Want, event: Event, poller: &'static str, claim: &str) {
         Want::Processes => cell.injection.refuse_processes(true),
         Want::Uring => cell.injection.refuse_uring(true),
         Want::Log => {}
-        Want::Clock => cell.injection.step_clock(if poller == "epoll" { DAY } else { -DAY }),
+        Want::Clock => cell.injection.step_clock(DAY),
     }
 
     let workers = keeper.workers();
@@ -255,6 +255,9 @@ fn cell(want: Want, event: Event, poller: &'static str, claim: &str) {
         }
     }
 
+    if want == Want::Clock {
+        cell.injection.step_clock(-DAY);
+    }
     match claim {
         "done" => eventually("the reload is done", || reloads(keeper) == (1, 0)),
         "refused" => eventually("the reload is refused", || reloads(keeper) == (0, 1)),

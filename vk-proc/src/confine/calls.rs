@@ -47,6 +47,11 @@ const NAMESPACES: [u32; 7] = [
 #[cfg(target_arch = "x86_64")]
 const X32: c_long = 0x4000_0000;
 
+/// Harmful calls that have numbers of their own there, from syscall_64.tbl: ioctl, ptrace, rt_sigqueueinfo, kexec_load,
+/// move_pages, rt_tgsigqueueinfo, process_vm_readv, process_vm_writev. This process makes none of them by these numbers.
+#[cfg(target_arch = "x86_64")]
+const X32_ALONE: [c_long; 8] = [514, 521, 524, 528, 533, 536, 539, 540];
+
 /// Refused, whatever the arguments are.
 const HARMFUL: &[c_long] = &[
     // Other processes.
@@ -239,18 +244,20 @@ type Rules = BTreeMap<c_long, Vec<SeccompRule>>;
 /// kernel takes most of a millisecond for a filter of this length.
 pub fn refuse_harmful() -> io::Result<()> {
     known()?;
-    let rules = HARMFUL.iter().map(|call| (*call, Vec::new())).collect();
-    install(with_second_numbers(rules), SeccompAction::Allow, SeccompAction::Errno(libc::EPERM as u32))
+    let rules: Rules = HARMFUL.iter().map(|call| (*call, Vec::new())).collect();
+    #[cfg(target_arch = "x86_64")]
+    let rules = rules.into_iter().chain(X32_ALONE.map(|call| (call | X32, Vec::new()))).collect();
+    install(with_x32(rules), SeccompAction::Allow, SeccompAction::Errno(libc::EPERM as u32))
 }
 
 /// Gives up the calls that are not for a worker of this profile.
 pub fn refuse(profile: Profile) -> io::Result<()> {
     known()?;
     let aimed = aimed(std::process::id()).map_err(io::Error::other)?;
-    install(with_second_numbers(aimed), SeccompAction::Allow, SeccompAction::Errno(libc::EPERM as u32))?;
+    install(with_x32(aimed), SeccompAction::Allow, SeccompAction::Errno(libc::EPERM as u32))?;
     // Its arguments lie in memory, where no filter sees a namespace asked for; the C library falls back to clone(2).
     let clone3 = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
-    install(clone3, SeccompAction::Allow, SeccompAction::Errno(libc::ENOSYS as u32))?;
+    install(with_x32(clone3), SeccompAction::Allow, SeccompAction::Errno(libc::ENOSYS as u32))?;
     if profile == Profile::Strict {
         // The kernel asks all filters, and the sternest answer counts.
         let needed = NEEDED.iter().chain(SIGNALS).map(|call| (*call, Vec::new())).collect();
@@ -296,8 +303,8 @@ fn aimed(own: u32) -> Result<Rules, BackendError> {
     Ok(rules)
 }
 
-/// The rules for each number that a call has.
-fn with_second_numbers(rules: Rules) -> Rules {
+/// The rules for both numbers that a call has.
+fn with_x32(rules: Rules) -> Rules {
     #[cfg(target_arch = "x86_64")]
     let rules =
         rules.iter().flat_map(|(call, rule)| [*call, call | X32].map(|call| (call, rule.clone()))).collect();

@@ -95,6 +95,11 @@ impl Seat {
         (phase, word >> BITS)
     }
 
+    /// Whether nobody has taken over from the worker.
+    pub fn serves(&self) -> bool {
+        matches!(self.phase().0, Phase::Serving | Phase::Asked | Phase::Stopped)
+    }
+
     /// Whether there is something to take over, or to finish taking over.
     pub fn hands_over(&self) -> bool {
         !matches!(self.phase().0, Phase::Released | Phase::Draining)
