@@ -59,7 +59,7 @@ fn endpoint() -> io::Result<OwnedFd> {
 pub fn send(successor: Successor, numbers: &[RawFd]) -> io::Result<()> {
     let end = endpoint()?;
     connect(end.as_raw_fd(), &successor.address()?)?;
-    if peer(&end)? != successor.pid {
+    if peer(&end)? != Some(successor.pid) {
         return Err(ErrorKind::PermissionDenied.into());
     }
     let until = Instant::now() + PATIENCE;
@@ -169,17 +169,17 @@ fn accept_from(receiver: &OwnedFd, from: u32) -> io::Result<OwnedFd> {
     for _ in 0..STRANGERS {
         // SAFETY: the kernel just gave this descriptor to this process.
         let end = unsafe { OwnedFd::from_raw_fd(accept4(receiver.as_raw_fd(), SockFlag::SOCK_CLOEXEC)?) };
-        if peer(&end)? == from {
+        if peer(&end)? == Some(from) {
             return Ok(end);
         }
     }
     Err(ErrorKind::PermissionDenied.into())
 }
 
-/// The pid of the process that listened, or connected, at the other end; 0 for one that this process can't see.
-fn peer(end: &OwnedFd) -> io::Result<u32> {
+/// The pid of the process that listened, or connected, at the other end; none for one that this process can't see.
+fn peer(end: &OwnedFd) -> io::Result<Option<u32>> {
     let peer = getsockopt(end, sockopt::PeerCredentials)?;
-    Ok(u32::try_from(peer.pid()).unwrap_or(0))
+    Ok(u32::try_from(peer.pid()).ok().filter(|pid| *pid != 0))
 }
 
 /// The descriptor at a number that is not among `taken`.

@@ -4,6 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process;
+use vk_proc::control::Snapshot;
+use vk_try::Process;
 
 /// The first build.
 pub const FIRST: &str = env!("CARGO_BIN_EXE_re_load_able_app");
@@ -77,4 +79,10 @@ impl Drop for Installation {
         // What can't be removed is in a directory for temporary files.
         let _ = fs::remove_dir_all(&self.0);
     }
+}
+
+/// How often a keeper has gone on with another build, and has refused to: what `vk reload` ends with 0 and 1 for.
+pub fn reloads(keeper: Process) -> (u32, u32) {
+    let snapshot = Snapshot::of(keeper.0).expect("a keeper").expect("its control page");
+    (snapshot.reloads, snapshot.refused)
 }

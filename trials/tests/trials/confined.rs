@@ -1,4 +1,4 @@
-//! The border of a confined worker: what a handler that somebody has taken over can do to others.
+//! The border of a confined worker: attacks of a handler on other processes are refused.
 
 use crate::TRIAL;
 use std::fs;
@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use vk_trials::{Crowd, Probe, Setup, Trial, seed};
 use vk_try::{Process, SIGHUP, SIGKILL, eventually, has_uring};
 
-/// What the basic profile refuses nobody.
+/// Attacks that the basic profile allows.
 const BASIC: &str =
     "signal itself\nopen a file\nopen a directory\nmake a file\nopen a process\nexecute\nlisten\n";
 const RING: &str = "make a ring\n";
@@ -85,7 +85,7 @@ fn nothing_of_another_worker_is_there() {
     trial.end();
 }
 
-/// Who puts a file of its own at every number harms its own worker: the keeper goes on with the right programs.
+/// A handler that puts a file at every number changes its worker's table only: the keeper executes the right programs.
 #[test]
 fn numbers_of_the_keeper_are_its_own() {
     let trial = start("strict");

@@ -1,6 +1,6 @@
 //! What runs out or is refused costs what it must, and no more.
 
-use crate::TRIAL;
+use crate::{TRIAL, free_address};
 use socket2::SockRef;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -19,9 +19,7 @@ const SMALL: &str = "64";
 /// Starts the trial application by a shell that runs `before` first, at fixed addresses, since its log may not be seen: below
 /// those that the kernel gives to others.
 fn start_by_shell(before: &str, after: &str, poller: &str) -> (App, SocketAddr) {
-    let mut random = Random(seed());
-    let port = 10_000 + random.below(20_000) as u16;
-    let addresses: Vec<SocketAddr> = (0..5).map(|at| SocketAddr::from(([127, 0, 0, 1], port + at))).collect();
+    let addresses: Vec<SocketAddr> = (0..5).map(|_| free_address()).collect();
     let listen: String = addresses.iter().map(|address| format!(" --listen {address}")).collect();
     let line = format!("{before} exec {TRIAL} --workers 2 --poller {poller}{listen} {after}");
     let app = App::start(Command::new("sh").args(["-c", &line]));
@@ -39,7 +37,7 @@ fn kill_each(keeper: Process) {
     }
 }
 
-/// A worker that dies while its table is full is started again, and everybody goes on.
+/// A worker that dies while its table is full is started again, and no connection is lost.
 #[test]
 fn no_descriptor_is_left() {
     for poller in pollers() {

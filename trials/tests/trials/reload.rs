@@ -1,12 +1,13 @@
 //! SIGHUP: another build takes over, and nobody notices.
 
 use crate::TRIAL;
-use crate::builds::{FALLS, FIRST, Installation, MIGRATED_FRAME, NO_ADDRESS, OTHER_FRAME, OTHER_TEXT};
+use crate::builds::{
+    FALLS, FIRST, Installation, MIGRATED_FRAME, NO_ADDRESS, OTHER_FRAME, OTHER_TEXT, reloads,
+};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
-use vk_proc::control::Snapshot;
 use vk_trials::{Load, Probe, Setup, Trial, Wrong, seed};
 use vk_try::{Random, SIGHUP, SIGKILL, SIGTERM, eventually};
 
@@ -324,14 +325,14 @@ fn comes_back(test: &str, broken: &str) {
             is_refused(&trial);
         }
     });
-    eventually("each is counted", || reloads(&trial) == (0, 3));
+    eventually("each is counted", || reloads(trial.keeper()) == (0, 3));
     for probe in &mut idle {
         probe.asks("/state", b"00000002").expect("it goes on in the first build");
     }
     installation.install(OTHER_TEXT);
     reload(&trial);
     says(&trial, "other text");
-    eventually("it is counted", || reloads(&trial) == (1, 3));
+    eventually("it is counted", || reloads(trial.keeper()) == (1, 3));
     for probe in &mut idle {
         probe.asks("/text", b"other text").expect("it goes on in the build after the broken one");
         probe.asks("/state", b"00000004").expect("it has counted on");
@@ -342,12 +343,6 @@ fn comes_back(test: &str, broken: &str) {
     drop(idle);
     trial.settles_at(before);
     trial.end();
-}
-
-/// How often the keeper has gone on with another build, and has refused to: what `vk reload` ends with 0 and 1 for.
-fn reloads(trial: &Trial) -> (u32, u32) {
-    let snapshot = Snapshot::of(trial.keeper().0).expect("a keeper").expect("its ledger");
-    (snapshot.reloads, snapshot.refused)
 }
 
 #[test]

@@ -4,16 +4,16 @@
 //! start ─► connections, each in the middle of a request ─► want ─► event ─► the rest of each request ─► plenty ─► the end
 //! ```
 
-use crate::builds::{Installation, OTHER_TEXT};
+use crate::builds::{Installation, OTHER_TEXT, reloads};
+use crate::free_address;
 use crate::group::Group;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::process::Command;
-use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
-use vk_proc::control::Snapshot;
 use vk_trials::{Injection, Probe, Wrong};
-use vk_try::{App, Orphans, Process, SIGHUP, SIGKILL, SIGTERM, eventually, has_uring};
+use vk_try::{App, Orphans, SIGHUP, SIGKILL, SIGTERM, eventually, has_uring};
 
 const README: &str = include_str!("../../../README.md");
 
@@ -118,18 +118,6 @@ fn a_steady_clock() {
     row("a clock that does not step", Want::Clock);
 }
 
-/// An address that the kernel gives to nobody else, and that no other cell has.
-fn free_address() -> SocketAddr {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    loop {
-        let port = 10_000 + (std::process::id() as u16 % 200) * 100 + NEXT.fetch_add(1, Relaxed) % 100;
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
-        if TcpListener::bind(address).is_ok() {
-            return address;
-        }
-    }
-}
-
 /// One cell's application.
 struct Cell {
     want: Want,
@@ -182,12 +170,6 @@ fn go_on(probe: &mut Probe) -> Result<(), Wrong> {
     probe.send(&BODY.as_bytes()[BODY.len() / 2..])?;
     let length = probe.incoming.head(200)?;
     probe.incoming.body(length, BODY.as_bytes())
-}
-
-/// How often the keeper has gone on with another build, and refused to.
-fn reloads(keeper: Process) -> (u32, u32) {
-    let snapshot = Snapshot::of(keeper.0).expect("a keeper").expect("its control page");
-    (snapshot.reloads, snapshot.refused)
 }
 
 fn cell(want: Want, event: Event, poller: &'static str, claim: &str) {

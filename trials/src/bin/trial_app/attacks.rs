@@ -1,4 +1,4 @@
-//! What a handler that somebody has taken over would try: against another process, and the machine.
+//! Attacks of a handler on another process, and on the machine.
 #![allow(unsafe_code)]
 
 use libc::{c_char, c_int, c_long, pid_t};
@@ -6,7 +6,7 @@ use std::ptr;
 
 const NOTHING: *const c_char = ptr::null();
 
-/// What is said to who asks for attacks on the process that it asks.
+/// The answer where the victim is the process that is asked.
 const ITSELF: &str = "itself";
 
 /// Tries each attack on another process; the names of those that the kernel has not refused, a line each.
